@@ -1,0 +1,1 @@
+//! when to try again.

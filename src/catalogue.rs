@@ -1,0 +1,1 @@
+//! units, divisions, areas and columns, as data.

@@ -1,0 +1,1 @@
+//! teaches the hub a platform from a folder.

@@ -1,0 +1,1 @@
+//! brings records to platforms.

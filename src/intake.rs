@@ -1,0 +1,1 @@
+//! takes submissions in.

@@ -1,0 +1,1 @@
+//! turns what arrived into one canonical record.

@@ -1,0 +1,1 @@
+//! wakes the senders up.

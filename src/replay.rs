@@ -1,0 +1,1 @@
+//! an operator's bulk act.

@@ -1,0 +1,1 @@
+//! decides which platforms a record belongs on.

@@ -1,0 +1,1 @@
+//! three platforms to practise on.

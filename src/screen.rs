@@ -1,0 +1,1 @@
+//! decides what may not leave the hub.

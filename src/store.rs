@@ -1,0 +1,1 @@
+//! the only home of SQL.
