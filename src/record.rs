@@ -6,9 +6,13 @@
 
 mod id;
 mod state;
+mod submission;
 
 pub use id::{AttemptId, DeliveryId, RecordId, ReplayId, SubmissionId};
 pub use state::{DeliveryState, Wanted};
+pub use submission::{
+    BodyFormat, Entry, EntryAttachment, EntryBody, EntryCredit, EntryProject, Submission,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
