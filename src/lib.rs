@@ -23,6 +23,7 @@ pub mod record;
 pub mod replay;
 pub mod route;
 pub mod sandbox;
+pub mod schema;
 pub mod screen;
 pub mod store;
 pub mod telemetry;

@@ -1,0 +1,70 @@
+//! All connectors of a hub. A broken folder is reported and never stops the others.
+
+use super::{Connector, Finding, References};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The connectors that loaded, by platform, and the folders that did not.
+#[derive(Debug, Clone, Default)]
+pub struct Connectors {
+    loaded: BTreeMap<String, Arc<Connector>>,
+    failures: Vec<LoadFailure>,
+}
+
+/// A folder that could not be loaded.
+#[derive(Debug, Clone)]
+pub struct LoadFailure {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Everything that is wrong with it.
+    pub findings: Vec<Finding>,
+}
+
+impl Connectors {
+    /// Loads each folder with a `connector.toml` directly under one of `dirs`; when two have the
+    /// same name, the later wins, so that a site can replace a connector of the package.
+    pub fn load(dirs: &[PathBuf], references: &References) -> Self {
+        let mut connectors = Self::default();
+        for dir in dirs.iter().flat_map(|dir| folders(dir)) {
+            match Connector::load(&dir, references) {
+                Ok(connector) => {
+                    connectors
+                        .loaded
+                        .insert(connector.id.clone(), Arc::new(connector));
+                }
+                Err(findings) => connectors.failures.push(LoadFailure { dir, findings }),
+            }
+        }
+        connectors
+    }
+
+    /// Returns the connector of a platform.
+    pub fn get(&self, platform: &str) -> Option<&Arc<Connector>> {
+        self.loaded.get(platform)
+    }
+
+    /// Returns all connectors, by platform.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Connector>> {
+        self.loaded.values()
+    }
+
+    /// Returns the folders that did not load.
+    pub fn failures(&self) -> &[LoadFailure] {
+        &self.failures
+    }
+}
+
+/// Returns the connector folders directly under `dir`, by name.
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut folders: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.join("connector.toml").is_file())
+        .collect();
+    folders.sort();
+    folders
+}
