@@ -259,6 +259,11 @@ impl Connector {
         }
     }
 
+    /// Returns whether an update is another request than a publish.
+    pub fn updates_by_itself(&self) -> bool {
+        self.operations.update.is_some()
+    }
+
     /// Returns whether the connector can do this.
     pub fn can(&self, operation: Operation) -> bool {
         !self.steps(operation).is_empty()

@@ -1,1 +1,133 @@
-//! brings records to platforms.
+//! Brings records to platforms: claim, render, send, read the answer, settle.
+//!
+//! Owns the senders (one per platform), the sessions and the HTTP client. What a platform wants is
+//! told by its [`crate::connector`]; what is due and what became of it lives in [`crate::store`].
+//! It never takes submissions in; [`crate::intake`] does, and both meet in the store.
+//!
+//! # The life of a delivery
+//! | state | event | next state |
+//! |---|---|---|
+//! | queued, retrying | claimed | sending |
+//! | sending | ok | delivered (withdrawn, when it shall be gone) |
+//! | sending | nothing of it ever left, and it shall be gone | skipped |
+//! | sending | try later, no answer, no connection | retrying |
+//! | sending | refused, unrecognised and not found, patience at an end | failed |
+//! | sending | lease ran out (crash) | sending, claimed by another, in doubt |
+//! | sending | settled, but a newer version came meanwhile | queued |
+//! | delivered | read back and equal | confirmed |
+//! | any | correction | queued |
+//! | any | withdrawal | queued (what never left: skipped) |
+//! | failed and others | replay | queued |
+
+mod attempt;
+mod evidence;
+mod exchange;
+mod outcome;
+mod plan;
+mod sender;
+mod session;
+mod transport;
+pub mod trial;
+
+pub use transport::{SendError, Transport};
+
+use crate::connector::Connectors;
+use crate::queue::{Queue, sweep};
+use crate::store::Store;
+use sender::{Sender, Surroundings};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How delivering is tuned.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliverOptions {
+    /// How long a claim is valid without renewal; also the wait after a crash.
+    pub lease: Duration,
+    /// How often what is due and unclaimed is offered again.
+    pub sweep: Duration,
+}
+
+/// The senders at work.
+pub struct Deliverer {
+    shutdown: CancellationToken,
+    senders: TaskTracker,
+    /// Ends the sweep and the renewal, which live on until the last sender has settled.
+    finished: CancellationToken,
+    keepers: TaskTracker,
+}
+
+impl Deliverer {
+    /// Starts one sender for each connector, the sweep and the renewal of leases.
+    ///
+    /// # Errors
+    /// When an HTTP client cannot be set up.
+    pub fn start(
+        store: &Store,
+        queue: &Arc<dyn Queue>,
+        connectors: &Connectors,
+        options: DeliverOptions,
+    ) -> anyhow::Result<Self> {
+        let shutdown = CancellationToken::new();
+        let finished = CancellationToken::new();
+        let (senders, keepers) = (TaskTracker::new(), TaskTracker::new());
+        let owner = uuid::Uuid::now_v7().to_string();
+        let surroundings = Surroundings {
+            store: store.clone(),
+            queue: Arc::clone(queue),
+            owner: owner.clone(),
+            lease: options.lease,
+            shutdown: shutdown.clone(),
+        };
+        for connector in connectors.iter() {
+            for problem in connector.unresolved() {
+                tracing::error!(platform = %connector.id, problem, "Nothing is sent to {}: {problem}", connector.id);
+            }
+            let sender = Sender::new(surroundings.clone(), Arc::clone(connector))?;
+            senders.spawn(Arc::new(sender).run());
+        }
+        keepers.spawn(sweep(
+            store.clone(),
+            Arc::clone(queue),
+            options.sweep,
+            finished.clone(),
+        ));
+        keepers.spawn(renew_leases(
+            store.clone(),
+            owner,
+            options.lease,
+            finished.clone(),
+        ));
+        senders.close();
+        keepers.close();
+        Ok(Self {
+            shutdown,
+            senders,
+            finished,
+            keepers,
+        })
+    }
+
+    /// Claims nothing more, finishes what is in flight, hands back the rest.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.senders.wait().await;
+        self.finished.cancel();
+        self.keepers.wait().await;
+    }
+}
+
+/// Keeps the leases of this process valid while it lives.
+async fn renew_leases(store: Store, owner: String, lease: Duration, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(lease / 3) => {}
+        }
+        let until = crate::clock::now_ms() + lease.as_millis() as i64;
+        if let Err(error) = store.renew(&owner, until).await {
+            tracing::warn!(%error, "Cannot renew leases");
+        }
+    }
+}

@@ -95,6 +95,12 @@ impl Store {
     pub async fn due_platforms(&self, now: i64) -> Result<Vec<(String, i64)>, StoreError> {
         todo!()
     }
+    pub async fn attachment(&self, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        todo!()
+    }
+    pub async fn is_paused(&self, platform: &str, now: i64) -> Result<bool, StoreError> {
+        todo!()
+    }
     pub async fn next_due_at(&self) -> Result<Option<i64>, StoreError> {
         todo!()
     }

@@ -88,7 +88,7 @@ impl Response {
 }
 
 /// Returns the encoding of a charset label; all of the GB family are GB18030.
-pub fn encoding_named(label: &str) -> Option<&'static Encoding> {
+pub(super) fn encoding_named(label: &str) -> Option<&'static Encoding> {
     let encoding = Encoding::for_label(label.trim().as_bytes())?;
     Some(if encoding == encoding_rs::GBK {
         GB18030

@@ -12,7 +12,7 @@ const FUEL: u64 = 2_000_000;
 
 /// A compiled template or expression of this connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TemplateId(String);
+pub(super) struct TemplateId(String);
 
 impl TemplateId {
     /// Stands for a text that did not compile; a connector that holds one never runs.
@@ -23,7 +23,7 @@ impl TemplateId {
 
 /// All compiled texts of one connector.
 #[derive(Debug)]
-pub struct Templates {
+pub(super) struct Templates {
     strict: Environment<'static>,
     lenient: Environment<'static>,
     count: usize,
@@ -32,7 +32,7 @@ pub struct Templates {
 /// Why a text could not be compiled or rendered: one line with the place.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
-pub struct TemplateError(String);
+pub(super) struct TemplateError(String);
 
 impl From<minijinja::Error> for TemplateError {
     fn from(error: minijinja::Error) -> Self {
@@ -61,7 +61,11 @@ impl Templates {
     ///
     /// # Errors
     /// The syntax error with its line.
-    pub fn add_file(&mut self, name: &str, source: String) -> Result<TemplateId, TemplateError> {
+    pub(super) fn add_file(
+        &mut self,
+        name: &str,
+        source: String,
+    ) -> Result<TemplateId, TemplateError> {
         self.strict.add_template_owned(name.to_owned(), source)?;
         Ok(TemplateId(name.to_owned()))
     }
@@ -70,7 +74,7 @@ impl Templates {
     ///
     /// # Errors
     /// The syntax error.
-    pub fn add_text(&mut self, source: &str) -> Result<TemplateId, TemplateError> {
+    pub(super) fn add_text(&mut self, source: &str) -> Result<TemplateId, TemplateError> {
         let name = self.next_name("text");
         self.strict
             .add_template_owned(name.clone(), source.to_owned())?;
@@ -81,7 +85,7 @@ impl Templates {
     ///
     /// # Errors
     /// The syntax error.
-    pub fn add_expression(&mut self, source: &str) -> Result<TemplateId, TemplateError> {
+    pub(super) fn add_expression(&mut self, source: &str) -> Result<TemplateId, TemplateError> {
         let name = self.next_name("expression");
         self.strict
             .add_template_owned(name.clone(), as_template(source))?;
@@ -92,7 +96,7 @@ impl Templates {
     ///
     /// # Errors
     /// The syntax error.
-    pub fn add_question(&mut self, source: &str) -> Result<TemplateId, TemplateError> {
+    pub(super) fn add_question(&mut self, source: &str) -> Result<TemplateId, TemplateError> {
         let name = self.next_name("question");
         self.lenient
             .add_template_owned(name.clone(), as_template(source))?;
@@ -103,7 +107,7 @@ impl Templates {
     ///
     /// # Errors
     /// An undefined field, a failing filter, or no fuel left; with the template's name and line.
-    pub fn render(&self, id: &TemplateId, context: &Value) -> Result<String, TemplateError> {
+    pub(super) fn render(&self, id: &TemplateId, context: &Value) -> Result<String, TemplateError> {
         Ok(self.strict.get_template(&id.0)?.render(context.clone())?)
     }
 
@@ -111,12 +115,16 @@ impl Templates {
     ///
     /// # Errors
     /// As [`Templates::render`].
-    pub fn evaluate(&self, id: &TemplateId, context: &Value) -> Result<Value, TemplateError> {
+    pub(super) fn evaluate(
+        &self,
+        id: &TemplateId,
+        context: &Value,
+    ) -> Result<Value, TemplateError> {
         result_of(&self.strict, id, context)
     }
 
     /// Asks an expression over an answer; what fails to evaluate is undefined.
-    pub fn ask(&self, id: &TemplateId, context: &Value) -> Value {
+    pub(super) fn ask(&self, id: &TemplateId, context: &Value) -> Value {
         result_of(&self.lenient, id, context).unwrap_or(Value::UNDEFINED)
     }
 

@@ -1,0 +1,396 @@
+//! One attempt at one delivery: plan, exchange, outcome, until there is a row to settle.
+
+use super::evidence::Evidence;
+use super::exchange::{Exchange, Progress};
+use super::outcome::{Cause, Ruling, again, ruling};
+use super::plan::{Abilities, LookedUp, Next, Situation, next};
+use super::sender::Sender;
+use crate::clock::now_ms;
+use crate::connector::{AfterWithdraw, Connector, Facts, Files, Operation, idempotency_key};
+use crate::record::{AttemptId, Wanted};
+use crate::store::{Claim, NewAttempt, Settled, Settlement, StoreError};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Look up, publish, update, and once more: no honest platform needs as many.
+const OPERATIONS_MAX: usize = 6;
+
+/// Tries `claim` once. `None` when somebody else holds the delivery by now.
+pub(super) async fn attempt(
+    sender: &Sender,
+    claim: &Claim,
+) -> Result<Option<Settlement>, StoreError> {
+    let started_at = now_ms();
+    let record: Value = match serde_json::from_str(&claim.document) {
+        Ok(record) => record,
+        Err(error) => {
+            let cause = Cause::new("render", "render", "document", error.to_string());
+            return Ok(Some(unsent(sender, claim, cause, started_at)));
+        }
+    };
+    // A withdrawal must get through even when the contract has changed meanwhile.
+    if claim.wanted == Wanted::Shown && !claim.was_delivered {
+        if let Some(error) = sender.connector.contract_errors(&record).first() {
+            let text = format!("{}（{}）", error.detail, error.pointer);
+            let cause = Cause::new("contract", "contract", &error.code, text);
+            return Ok(Some(unsent(sender, claim, cause, started_at)));
+        }
+    }
+    let files = attachments(sender, &record).await?;
+    let progress = Progress::of(claim);
+    let mut run = Attempt {
+        claim,
+        connector: &sender.connector,
+        looked_up: None,
+        operation: Operation::Publish,
+        cause: None,
+        exchange: Exchange {
+            store: &sender.store,
+            connector: &sender.connector,
+            transport: &sender.transport,
+            sessions: &sender.sessions,
+            limiter: &sender.limiter,
+            claim,
+            facts: facts(claim, &record, files, &progress),
+            progress,
+            evidence: Evidence::default(),
+        },
+    };
+    let Some(outcome) = run.until_settled().await? else {
+        return Ok(None);
+    };
+    Ok(Some(run.settlement(outcome, started_at)))
+}
+
+fn facts(claim: &Claim, record: &Value, files: Files, progress: &Progress) -> Facts {
+    let mut captured = serde_json::Map::new();
+    for values in progress.done.values().filter_map(Value::as_object) {
+        captured.extend(values.clone());
+    }
+    Facts {
+        record: minijinja::Value::from(minijinja::value::Serde(record)),
+        key: idempotency_key(&claim.record_id),
+        version: claim.version,
+        remote_id: claim.remote_id.clone(),
+        remote_url: claim.remote_url.clone(),
+        reason: claim.reason.clone(),
+        captured,
+        files,
+    }
+}
+
+async fn attachments(sender: &Sender, record: &Value) -> Result<Files, StoreError> {
+    let mut files = Files::new();
+    if !sender.connector.uses_attachment_bytes() {
+        return Ok(files);
+    }
+    let digests = record["attachments"].as_array().into_iter().flatten();
+    for sha256 in digests.filter_map(|attachment| attachment["sha256"].as_str()) {
+        if let Some(bytes) = sender.store.attachment(sha256).await? {
+            files.insert(sha256.to_owned(), Arc::new(bytes));
+        }
+    }
+    Ok(files)
+}
+
+/// Returns the settlement of a delivery that cannot even be tried.
+fn unsent(sender: &Sender, claim: &Claim, cause: Cause, started_at: i64) -> Settlement {
+    let attempt = NewAttempt {
+        id: AttemptId::generate(),
+        operation: Operation::Publish.as_str().to_owned(),
+        started_at,
+        duration_ms: now_ms() - started_at,
+        verdict: cause.class.clone(),
+        stage: cause.stage.clone(),
+        code: cause.code.clone(),
+        message: cause.text.clone(),
+        exchanges: Value::Array(Vec::new()),
+    };
+    Settlement {
+        delivery: claim.delivery.clone(),
+        token: claim.token,
+        sent_version: claim.version,
+        outcome: cause.failed(&sender.connector.id, claim.in_doubt),
+        attempt,
+        progress: None,
+        now: now_ms(),
+    }
+}
+
+struct Attempt<'a> {
+    claim: &'a Claim,
+    connector: &'a Connector,
+    exchange: Exchange<'a>,
+    looked_up: Option<LookedUp>,
+    /// The operation that ran last.
+    operation: Operation,
+    cause: Option<Cause>,
+}
+
+impl Attempt<'_> {
+    async fn until_settled(&mut self) -> Result<Option<Settled>, StoreError> {
+        for _ in 0..OPERATIONS_MAX {
+            let operation = match next(&self.situation()) {
+                Next::Do(operation) => operation,
+                Next::AlreadyShown => return Ok(Some(self.shown())),
+                Next::AlreadyGone => return Ok(Some(self.gone())),
+                Next::NothingToDo => return Ok(Some(Settled::Skipped)),
+                Next::CannotWithdraw => {
+                    let text = "平台不支持自动撤下，请人工到平台撤下后登记";
+                    return Ok(Some(self.fail(Cause::new(
+                        "withdraw",
+                        "reject",
+                        "withdraw_unsupported",
+                        text,
+                    ))));
+                }
+                Next::CannotTell => {
+                    let text = "上次推送没有收到回执，平台又不支持查询，请人工核对";
+                    return Ok(Some(self.fail(Cause::new(
+                        "withdraw",
+                        "unknown",
+                        "no_look_up",
+                        text,
+                    ))));
+                }
+            };
+            self.operation = operation;
+            let ended = self.exchange.run(operation).await?;
+            match ruling(self.connector, operation, ended) {
+                Ruling::LeaseLost => return Ok(None),
+                Ruling::Done | Ruling::Duplicate if operation == Operation::LookUp => {
+                    self.note_look_up()
+                }
+                Ruling::Done => return Ok(Some(self.done(operation))),
+                Ruling::Duplicate => {
+                    // There, but maybe in an older version: bring it up to date if that is possible.
+                    let can_update = operation == Operation::Publish
+                        && self.connector.updates_by_itself()
+                        && self.exchange.facts.remote_id.is_some();
+                    if !can_update {
+                        return Ok(Some(self.done(operation)));
+                    }
+                    self.looked_up = Some(LookedUp {
+                        found: true,
+                        version: None,
+                    });
+                }
+                Ruling::Unknown(cause) => return self.resolve_unknown(operation, cause).await,
+                Ruling::Again {
+                    cause,
+                    wait,
+                    in_doubt,
+                } => {
+                    return Ok(Some(self.again(operation, cause, wait, in_doubt)));
+                }
+                Ruling::Later { cause, at_ms } => {
+                    self.cause = Some(cause);
+                    return Ok(Some(Settled::Postponed { due_at: at_ms }));
+                }
+                Ruling::Failed(cause) => return Ok(Some(self.fail(cause))),
+            }
+        }
+        let text = "平台的回答前后矛盾，请人工核对";
+        Ok(Some(self.fail(Cause::new(
+            self.operation.as_str(),
+            "unknown",
+            "no_end",
+            text,
+        ))))
+    }
+
+    fn situation(&self) -> Situation {
+        let claim = self.claim;
+        Situation {
+            wanted: claim.wanted,
+            version: claim.version,
+            was_delivered: claim.was_delivered,
+            in_doubt: claim.in_doubt,
+            remote_known: self.exchange.facts.remote_id.is_some(),
+            ever_shown: claim.shown_version.is_some(),
+            begun: self.exchange.progress.begun(),
+            looked_up: self.looked_up,
+            abilities: Abilities {
+                identity: self.connector.identity(),
+                look_up: self.connector.can(Operation::LookUp),
+                withdraw: self.connector.can(Operation::Withdraw),
+            },
+        }
+    }
+
+    fn note_look_up(&mut self) {
+        let captured = self
+            .exchange
+            .progress
+            .done
+            .values()
+            .filter_map(Value::as_object);
+        let version = captured
+            .filter_map(|values| values.get("remote_version"))
+            .find_map(|value| {
+                value
+                    .as_i64()
+                    .or_else(|| value.as_str()?.trim().parse().ok())
+            });
+        let found = self.exchange.progress.done.values().any(|values| {
+            values
+                .get("remote_id")
+                .is_some_and(|id| !id.is_null() && id != "")
+        });
+        self.looked_up = Some(LookedUp { found, version });
+        // A look-up is asked anew each time; it is no progress to resume.
+        self.exchange.progress = Progress::default();
+    }
+
+    /// An answer that no rule recognises: the platform itself is asked what became of it.
+    async fn resolve_unknown(
+        &mut self,
+        operation: Operation,
+        cause: Cause,
+    ) -> Result<Option<Settled>, StoreError> {
+        if !operation.changes_something() {
+            let settle = std::time::Duration::from_millis(self.connector.settle_ms());
+            return Ok(Some(self.again(operation, cause, settle, false)));
+        }
+        if self.connector.can(Operation::LookUp) {
+            let ended = self.exchange.run(Operation::LookUp).await?;
+            match ruling(self.connector, Operation::LookUp, ended) {
+                Ruling::LeaseLost => return Ok(None),
+                Ruling::Done | Ruling::Duplicate => {
+                    self.note_look_up();
+                    match next(&self.situation()) {
+                        Next::AlreadyShown => return Ok(Some(self.shown())),
+                        Next::AlreadyGone => return Ok(Some(self.gone())),
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.looked_up = None;
+        let text = match cause.text.is_empty() {
+            true => "平台的回答无法识别，查询后仍不能确认，请人工核对".to_owned(),
+            false => cause.text.clone(),
+        };
+        Ok(Some(self.fail(Cause { text, ..cause })))
+    }
+
+    fn done(&mut self, operation: Operation) -> Settled {
+        match operation {
+            Operation::Publish | Operation::Update | Operation::LookUp => self.shown(),
+            Operation::Withdraw => self.gone(),
+            Operation::ReadBack => self.read_back(),
+        }
+    }
+
+    fn shown(&self) -> Settled {
+        let facts = &self.exchange.facts;
+        let check_at = self
+            .connector
+            .read_back_schedule()
+            .map(|(wait_ms, _)| now_ms() + wait_ms as i64);
+        Settled::Shown {
+            remote_id: facts.remote_id.clone(),
+            remote_url: facts.remote_url.clone(),
+            check_at,
+        }
+    }
+
+    fn gone(&self) -> Settled {
+        Settled::Gone {
+            forget_remote: self.connector.after_withdraw() == AfterWithdraw::New,
+        }
+    }
+
+    fn read_back(&mut self) -> Settled {
+        let facts = &self.exchange.facts;
+        if self.connector.confirms(facts) {
+            return Settled::Confirmed {
+                remote_id: facts.remote_id.clone(),
+                remote_url: facts.remote_url.clone(),
+            };
+        }
+        let text = "平台尚未公开显示这一版本";
+        self.cause = Some(Cause::new("read_back", "under_review", "not_visible", text));
+        self.look_again()
+    }
+
+    /// Looks again later and later, until the connector's number of looks is used up.
+    fn look_again(&self) -> Settled {
+        let looks = self.claim.tries + 1;
+        let check_at = self
+            .connector
+            .read_back_schedule()
+            .and_then(|(wait_ms, looks_max)| {
+                let growth = 1_u64 << looks.clamp(0, 10);
+                (looks < looks_max).then(|| now_ms() + wait_ms.saturating_mul(growth) as i64)
+            });
+        Settled::StillUnderReview { check_at }
+    }
+
+    fn again(
+        &mut self,
+        operation: Operation,
+        cause: Cause,
+        wait: std::time::Duration,
+        in_doubt: bool,
+    ) -> Settled {
+        self.cause = Some(cause.clone());
+        if operation == Operation::ReadBack {
+            return self.look_again();
+        }
+        let in_doubt = in_doubt || self.is_still_in_doubt();
+        again(self.connector, self.claim, cause, wait, in_doubt, now_ms())
+    }
+
+    fn fail(&mut self, cause: Cause) -> Settled {
+        self.cause = Some(cause.clone());
+        if self.operation == Operation::ReadBack {
+            return self.look_again();
+        }
+        let in_doubt = cause.class == "unknown" || self.is_still_in_doubt();
+        cause.failed(&self.connector.id, in_doubt)
+    }
+
+    /// An earlier doubt ends only with an answer about the object itself.
+    fn is_still_in_doubt(&self) -> bool {
+        self.claim.in_doubt && self.looked_up.is_none()
+    }
+
+    fn settlement(self, outcome: Settled, started_at: i64) -> Settlement {
+        let cause = self
+            .cause
+            .unwrap_or_else(|| Cause::new(self.operation.as_str(), "ok", "", ""));
+        let finished = matches!(
+            outcome,
+            Settled::Shown { .. }
+                | Settled::Gone { .. }
+                | Settled::Confirmed { .. }
+                | Settled::Skipped
+        );
+        let progress = match finished {
+            true => Some(Value::Null),
+            false => serde_json::to_value(&self.exchange.progress).ok(),
+        };
+        let now = now_ms();
+        Settlement {
+            delivery: self.claim.delivery.clone(),
+            token: self.claim.token,
+            sent_version: self.claim.version,
+            outcome,
+            attempt: NewAttempt {
+                id: AttemptId::generate(),
+                operation: self.operation.as_str().to_owned(),
+                started_at,
+                duration_ms: now - started_at,
+                verdict: cause.class,
+                stage: cause.stage,
+                code: cause.code,
+                message: cause.text,
+                exchanges: self.exchange.evidence.into_json(),
+            },
+            progress,
+            now,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What becomes of a delivery after an operation ended: pure, from an ending to a row.
+
+use super::exchange::Ended;
+use super::transport::SendError;
+use crate::backoff::Schedule;
+use crate::connector::{Connector, Judgement, Operation, RenderError, Verdict};
+use crate::store::{Claim, Settled};
+use sha2::{Digest as _, Sha256};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// Why an attempt did not succeed, in the words that rows and people use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cause {
+    /// The step, or `render`, `contract`, `login`, `withdraw`.
+    pub(super) stage: String,
+    /// The verdict's word, or `lost`, `no_connection`, `contract`, `settings`.
+    pub(super) class: String,
+    /// The platform's or the hub's code.
+    pub(super) code: String,
+    /// One sentence; secrets masked.
+    pub(super) text: String,
+}
+
+impl Cause {
+    pub(super) fn new(stage: &str, class: &str, code: &str, text: impl Into<String>) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            class: class.to_owned(),
+            code: code.to_owned(),
+            text: text.into(),
+        }
+    }
+
+    /// Returns the key of the failures with the same cause: ids and digits do not count.
+    pub(super) fn group(&self, platform: &str) -> String {
+        static VARYING: LazyLock<regex::Regex> = LazyLock::new(|| {
+            regex::Regex::new(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9０-９]+|“[^”]*”|《[^》]*》")
+                .expect("a constant pattern")
+        });
+        let text = VARYING.replace_all(&self.text, "#");
+        let key = [platform, &self.stage, &self.class, &self.code, &text].join("\u{1f}");
+        hex::encode(&Sha256::digest(key)[..6])
+    }
+
+    /// Returns the row of a delivery that needs a person.
+    pub(super) fn failed(self, platform: &str, in_doubt: bool) -> Settled {
+        Settled::Failed {
+            group: self.group(platform),
+            stage: self.stage,
+            class: self.class,
+            code: self.code,
+            text: self.text,
+            in_doubt,
+        }
+    }
+}
+
+/// What the ending of an operation asks for.
+#[derive(Debug, PartialEq)]
+pub(super) enum Ruling {
+    /// The operation succeeded.
+    Done,
+    /// The platform already has an object of this record.
+    Duplicate,
+    /// Ask the platform before deciding.
+    Unknown(Cause),
+    /// Try again; `wait` is what the platform asked for, `in_doubt` whether it may have acted.
+    Again {
+        cause: Cause,
+        wait: Duration,
+        in_doubt: bool,
+    },
+    /// Nothing was tried; due again at this time (ms since 1970).
+    Later { cause: Cause, at_ms: i64 },
+    /// A person is needed.
+    Failed(Cause),
+    /// Somebody else holds the delivery.
+    LeaseLost,
+}
+
+/// Reads the ending of `operation`.
+pub(super) fn ruling(connector: &Connector, operation: Operation, ended: Ended) -> Ruling {
+    let settle = Duration::from_millis(connector.settle_ms());
+    let may_have_acted = operation.changes_something();
+    match ended {
+        Ended::LeaseLost => Ruling::LeaseLost,
+        Ended::NoSession(refused) => Ruling::Later {
+            cause: Cause::new("login", "auth", "login", refused.problem),
+            at_ms: refused.try_at_ms,
+        },
+        Ended::Unrendered { step, error } => Ruling::Failed(unrendered(&step, &error)),
+        Ended::Unanswered { step, error } => {
+            let text = connector.mask().apply(&error.to_string());
+            match error {
+                SendError::NotSent(_) => Ruling::Again {
+                    cause: Cause::new(&step, "no_connection", "no_connection", text),
+                    wait: Duration::ZERO,
+                    in_doubt: false,
+                },
+                SendError::Lost(_) | SendError::TooLarge(_) => Ruling::Again {
+                    cause: Cause::new(&step, "lost", "lost", text),
+                    wait: settle,
+                    in_doubt: may_have_acted,
+                },
+                SendError::RedirectRefused(_) => {
+                    Ruling::Failed(Cause::new(&step, "reject", "host_not_allowed", text))
+                }
+            }
+        }
+        Ended::Judged { step, judgement } => judged(&step, judgement, may_have_acted, settle),
+    }
+}
+
+fn unrendered(step: &str, error: &RenderError) -> Cause {
+    Cause::new(step, "render", error.code(), error.to_string())
+}
+
+fn judged(step: &str, judgement: Judgement, may_have_acted: bool, settle: Duration) -> Ruling {
+    let asked = judgement.retry_after_ms.map(Duration::from_millis);
+    let verdict = judgement.verdict;
+    let cause = || {
+        Cause::new(
+            step,
+            verdict.as_str(),
+            judgement.code.as_deref().unwrap_or_default(),
+            judgement.message.clone().unwrap_or_default(),
+        )
+    };
+    match verdict {
+        Verdict::Ok => Ruling::Done,
+        Verdict::Duplicate => Ruling::Duplicate,
+        Verdict::Unknown => Ruling::Unknown(cause()),
+        Verdict::Stale | Verdict::Reject => Ruling::Failed(cause()),
+        // "Try later" after the body went does not prove that nothing was carried out.
+        Verdict::Retry => Ruling::Again {
+            cause: cause(),
+            wait: asked.unwrap_or(if may_have_acted {
+                settle
+            } else {
+                Duration::ZERO
+            }),
+            in_doubt: may_have_acted,
+        },
+        Verdict::RateLimited | Verdict::Auth => Ruling::Again {
+            cause: cause(),
+            wait: asked.unwrap_or_default(),
+            in_doubt: false,
+        },
+    }
+}
+
+/// Returns the row of a delivery that is to be tried again, or, when its patience is at an end,
+/// of one that needs a person.
+pub(super) fn again(
+    connector: &Connector,
+    claim: &Claim,
+    mut cause: Cause,
+    wait: Duration,
+    in_doubt: bool,
+    now_ms: i64,
+) -> Settled {
+    let retry = connector.retry();
+    let tries = claim.tries + 1;
+    let age_s = (now_ms - claim.first_tried_at.unwrap_or(now_ms)) / 1_000;
+    if tries >= retry.tries_max || age_s >= retry.age_max_s {
+        cause.text = format!("重试 {tries} 次仍未成功：{}", cause.text);
+        return cause.failed(&connector.id, in_doubt);
+    }
+    let schedule = Schedule {
+        base: Duration::from_millis(retry.base_ms),
+        factor: retry.factor,
+        max: Duration::from_millis(retry.max_ms),
+    };
+    let delay = schedule.delay(usize::try_from(claim.tries).unwrap_or(0));
+    // What was asked for is the least; the jitter on top keeps a crowd from coming back at once.
+    let due_at = now_ms + (wait.saturating_add(delay)).as_millis() as i64;
+    Settled::Retry { due_at, in_doubt }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_with_one_cause_are_one_group_whatever_ids_they_name() {
+        let cause = |text: &str| Cause::new("article", "reject", "42201", text);
+        let one = cause("记录 0190a000-0000-7000-8000-000000000001 第3项不符合要求");
+        let two = cause("记录 0190a000-1111-7000-8000-000000000002 第17项不符合要求");
+        assert_eq!(one.group("portal"), two.group("portal"));
+        assert_ne!(one.group("portal"), one.group("gazette"));
+        assert_ne!(one.group("portal"), cause("别的原因").group("portal"));
+    }
+
+    #[test]
+    fn a_server_error_after_a_changing_request_leaves_a_doubt() {
+        let judgement = |verdict, retry_after_ms| Judgement {
+            verdict,
+            code: None,
+            message: None,
+            captured: serde_json::Map::new(),
+            retry_after_ms,
+        };
+        let settle = Duration::from_secs(3);
+        let doubt = |verdict, acts| match judged("s", judgement(verdict, None), acts, settle) {
+            Ruling::Again { in_doubt, .. } => in_doubt,
+            other => panic!("{other:?}"),
+        };
+        assert!(doubt(Verdict::Retry, true));
+        assert!(!doubt(Verdict::Retry, false));
+        assert!(!doubt(Verdict::RateLimited, true));
+        match judged(
+            "s",
+            judgement(Verdict::RateLimited, Some(7_000)),
+            true,
+            settle,
+        ) {
+            Ruling::Again { wait, .. } => assert_eq!(wait, Duration::from_secs(7)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
