@@ -1,1 +1,192 @@
-//! settings.
+//! Settings: defaults, then a file, then the environment; unknown keys are refused.
+//!
+//! `deploy/synchub.example.toml` is the full reference; a test holds it against the defaults here.
+
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The defaults, which are also the reference.
+pub const EXAMPLE: &str = include_str!("../deploy/synchub.example.toml");
+
+/// All settings of a hub.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The HTTP door.
+    pub http: Http,
+    /// Where everything is kept.
+    pub store: StoreSettings,
+    /// What wakes the senders.
+    pub queue: QueueSettings,
+    /// Platforms and catalogue.
+    pub connectors: ConnectorSettings,
+    /// Limits of intake.
+    pub intake: IntakeSettings,
+    /// How delivering is tuned.
+    pub deliver: DeliverSettings,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// The HTTP door.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Address and port.
+    pub listen: String,
+    /// Largest request body, and largest line of a batch, in bytes.
+    pub body_bytes_max: usize,
+    /// Longest time for one request, in milliseconds; batches are exempt.
+    pub timeout_ms: u64,
+    /// Submissions that are worked on at once; more are asked to come back.
+    pub in_flight_max: usize,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSettings {
+    /// `sqlite://PATH` or `postgres://…`.
+    pub url: String,
+}
+
+/// What wakes the senders.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueSettings {
+    /// `embedded:`.
+    pub url: String,
+}
+
+/// Platforms and catalogue.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorSettings {
+    /// Folders that hold connectors; in the environment divided by commas.
+    #[serde(deserialize_with = "one_or_many")]
+    pub dir: Vec<PathBuf>,
+    /// Folder of units, areas and divisions.
+    pub catalogue: PathBuf,
+}
+
+/// Limits of intake.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntakeSettings {
+    /// How far a revision may be ahead of the stored one.
+    pub revision_ahead_max: i64,
+}
+
+/// How delivering is tuned.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliverSettings {
+    /// How long a claim is valid without renewal, in milliseconds.
+    pub lease_ms: u64,
+    /// How often what is due and unclaimed is offered again, in milliseconds.
+    pub sweep_ms: u64,
+}
+
+impl DeliverSettings {
+    /// Returns the options of [`crate::deliver`].
+    pub fn options(&self) -> crate::deliver::DeliverOptions {
+        crate::deliver::DeliverOptions {
+            lease: Duration::from_millis(self.lease_ms),
+            sweep: Duration::from_millis(self.sweep_ms),
+        }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// Filter such as `info` or `synchub=debug`.
+    pub level: String,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Reads the settings: defaults < `file` (or `synchub.toml` here, if there is one) <
+    /// environment `SYNCHUB__SECTION__KEY`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a key that does not exist, a value of the wrong kind.
+    pub fn load(file: Option<&Path>) -> Result<Self, config::ConfigError> {
+        let file = match file {
+            Some(path) => File::from(path).format(FileFormat::Toml).required(true),
+            None => File::new("synchub.toml", FileFormat::Toml).required(false),
+        };
+        Config::builder()
+            .add_source(File::from_str(EXAMPLE, FileFormat::Toml))
+            .add_source(file)
+            .add_source(
+                Environment::with_prefix("SYNCHUB").prefix_separator("__").separator("__"),
+            )
+            .build()?
+            .try_deserialize()
+    }
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<PathBuf>),
+    }
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::One(list) => list.split(',').map(|path| PathBuf::from(path.trim())).collect(),
+        OneOrMany::Many(paths) => paths,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_holds_a_default_for_every_key_and_names_no_other() {
+        let settings: Settings = Config::builder()
+            .add_source(File::from_str(EXAMPLE, FileFormat::Toml))
+            .build()
+            .and_then(Config::try_deserialize)
+            .expect("deploy/synchub.example.toml is complete");
+        assert_eq!(settings.http.listen, "127.0.0.1:8080");
+        assert_eq!(settings.store.url, "sqlite://synchub.db");
+        assert_eq!(settings.queue.url, "embedded:");
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_by_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("synchub.toml");
+        std::fs::write(&path, "[http]\nlistne = \"127.0.0.1:1\"\n").expect("written");
+        let error = Settings::load(Some(&path)).expect_err("unknown key").to_string();
+        assert!(error.contains("listne"), "{error}");
+    }
+
+    #[test]
+    fn a_file_overrides_the_defaults() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("synchub.toml");
+        let text = "[http]\nlisten = \"127.0.0.1:9\"\n[connectors]\ndir = [\"a\", \"b\"]\n";
+        std::fs::write(&path, text).expect("written");
+        let settings = Settings::load(Some(&path)).expect("loads");
+        assert_eq!(settings.http.listen, "127.0.0.1:9");
+        assert_eq!(settings.connectors.dir, [PathBuf::from("a"), PathBuf::from("b")]);
+    }
+}

@@ -1,1 +1,260 @@
-//! takes submissions in.
+//! Takes submissions in: decode, normalise, screen, route, and one commit for all of it.
+//!
+//! Owns the order of these steps and the words of the answer to the OA. A success is told only
+//! after the commit (promise 1). It never talks to a platform: [`crate::deliver`] does, and both
+//! meet in [`crate::store`].
+
+mod answer;
+mod schema;
+
+pub use answer::sentence;
+pub use schema::{RECORD_SCHEMA, SUBMISSION_SCHEMA, parse_submission};
+
+use crate::catalogue::Catalogue;
+use crate::clock::now_ms;
+use crate::connector::Connectors;
+use crate::normalise::{Normalised, normalise};
+use crate::queue::Queue;
+use crate::record::{Action, FieldError, Hold, Submission, SubmissionId, Warning};
+use crate::route::{Routes, route};
+use crate::screen::{Inspected, screen};
+use crate::store::{Account, NewSubmission, RecordHead, Store, StoreError, SubmitOutcome};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+/// The door that all submissions come through, whatever brought them.
+#[derive(Clone)]
+pub struct Intake {
+    /// Where they are committed.
+    pub store: Store,
+    /// What wakes the senders.
+    pub queue: Arc<dyn Queue>,
+    /// Units and areas.
+    pub catalogue: Arc<Catalogue>,
+    /// The platforms.
+    pub connectors: Arc<Connectors>,
+    /// How far a revision may be ahead of the stored one.
+    pub revision_ahead_max: i64,
+}
+
+/// A submission that was taken in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// Whether there is a new version; false when the same was there already.
+    pub changed: bool,
+    /// The record as it stands after the commit.
+    pub head: RecordHead,
+}
+
+/// Why a submission was not taken in. Nothing of it is stored.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Wrong fields.
+    Fields(Vec<FieldError>),
+    /// The account may not post for this unit.
+    UnitNotAllowed {
+        /// Full name of the unit.
+        unit: String,
+    },
+    /// A newer revision is stored.
+    Older(RecordHead),
+    /// This revision is stored with another content.
+    RevisionReused(RecordHead),
+    /// The idempotency key was used for another body.
+    KeyReused,
+    /// A withdrawal of something never seen.
+    UnknownRecord,
+    /// The store does not answer.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A submission that waits for its commit; made by [`Intake::begin`].
+pub struct Pending {
+    outcome: futures_util::future::BoxFuture<'static, Result<SubmitOutcome, StoreError>>,
+    queue: Arc<dyn Queue>,
+    entry_errors: Vec<FieldError>,
+}
+
+impl Pending {
+    /// Waits for the commit, then wakes the senders.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn finish(self) -> Result<Accepted, Refusal> {
+        let (changed, head) = match self.outcome.await? {
+            SubmitOutcome::Changed(head) => (true, head),
+            SubmitOutcome::Unchanged(head) => (false, head),
+            SubmitOutcome::Older { head } => return Err(Refusal::Older(head)),
+            SubmitOutcome::RevisionReused { head } => return Err(Refusal::RevisionReused(head)),
+            SubmitOutcome::RevisionAhead { newest } => {
+                return Err(Refusal::Fields(vec![revision_ahead(newest)]));
+            }
+            SubmitOutcome::KeyReused { .. } => return Err(Refusal::KeyReused),
+            // A withdrawal whose entry could not be read, of something never seen: say what is
+            // wrong with the entry.
+            SubmitOutcome::UnknownRecord if !self.entry_errors.is_empty() => {
+                return Err(Refusal::Fields(self.entry_errors));
+            }
+            SubmitOutcome::UnknownRecord => return Err(Refusal::UnknownRecord),
+        };
+        if changed {
+            for (platform, delivery) in head.due() {
+                self.queue.offer(platform, std::slice::from_ref(delivery));
+            }
+        }
+        metrics::counter!("synchub_submissions_total", "changed" => if changed { "yes" } else { "no" })
+            .increment(1);
+        Ok(Accepted { changed, head })
+    }
+}
+
+fn revision_ahead(newest: i64) -> FieldError {
+    let detail = match newest {
+        0 => "修订号过大：这条信息还没有报送过，请从 1 开始".to_owned(),
+        newest => format!("修订号跳跃过大：系统中最新的是第 {newest} 版，请按顺序递增"),
+    };
+    FieldError::new("/revision", "revision_ahead", detail)
+}
+
+impl Intake {
+    /// Takes one submission in.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn accept(
+        &self,
+        account: &Account,
+        body: &[u8],
+        idempotency_key: Option<String>,
+    ) -> Result<Accepted, Refusal> {
+        self.begin(account, body, idempotency_key).await?.finish().await
+    }
+
+    /// Checks a submission and puts it in line for the commit. Submissions of one caller are
+    /// committed in the order in which `begin` returned.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn begin(
+        &self,
+        account: &Account,
+        body: &[u8],
+        idempotency_key: Option<String>,
+    ) -> Result<Pending, Refusal> {
+        let submission = parse_submission(body).map_err(Refusal::Fields)?;
+        let (new, entry_errors) = self.prepare(account, submission, body, idempotency_key).await?;
+        let outcome = self.store.enqueue_submit(new).await?;
+        Ok(Pending {
+            outcome: Box::pin(outcome),
+            queue: Arc::clone(&self.queue),
+            entry_errors,
+        })
+    }
+
+    async fn prepare(
+        &self,
+        account: &Account,
+        submission: Submission,
+        body: &[u8],
+        idempotency_key: Option<String>,
+    ) -> Result<(NewSubmission, Vec<FieldError>), Refusal> {
+        let mut entry_errors = Vec::new();
+        let understood = match &submission.entry {
+            None => None,
+            Some(entry) => match normalise(entry, &self.catalogue) {
+                Ok(normalised) => Some(self.understand(normalised, submission.action)),
+                // What is wrong with the entry must not keep a record from being taken down.
+                Err(errors) if submission.action == Action::Withdraw => {
+                    entry_errors = errors;
+                    None
+                }
+                Err(errors) => return Err(Refusal::Fields(errors)),
+            },
+        };
+        self.check_unit(account, &submission, understood.as_ref()).await?;
+        let received_at = now_ms();
+        let understood = understood.unwrap_or_default();
+        let new = NewSubmission {
+            id: SubmissionId::generate(),
+            account_id: account.id.clone(),
+            source: account.source.clone(),
+            source_id: submission.source_id,
+            revision: submission.revision,
+            action: submission.action,
+            reason: submission.reason,
+            body: String::from_utf8_lossy(body).into_owned(),
+            body_sha256: hex::encode(Sha256::digest(body)),
+            idempotency_key,
+            received_at,
+            content_sha256: understood.content_sha256,
+            content: understood.content,
+            holds: understood.holds,
+            warnings: understood.warnings,
+            platforms: understood.routes.platforms,
+            files: understood.files,
+            revision_ahead_max: self.revision_ahead_max,
+        };
+        Ok((new, entry_errors))
+    }
+
+    /// Screens and routes a canonical content.
+    fn understand(&self, normalised: Normalised, action: Action) -> Understood {
+        let Normalised { content, declared, files, mut warnings } = normalised;
+        let holds = match action {
+            Action::Publish => screen(&Inspected { content: &content, declared: &declared, files: &files }),
+            Action::Withdraw => Vec::new(),
+        };
+        let routes = route(&content, &self.connectors);
+        warnings.extend(routes.warnings.clone());
+        let json = serde_json::to_vec(&content).unwrap_or_default();
+        Understood {
+            content_sha256: hex::encode(Sha256::digest(json)),
+            content: Some(Box::new(content)),
+            holds,
+            warnings,
+            routes,
+            files: files.into_iter().map(|file| (file.sha256, file.bytes)).collect(),
+        }
+    }
+
+    /// An account posts for its own units only, and withdraws only what is theirs.
+    async fn check_unit(
+        &self,
+        account: &Account,
+        submission: &Submission,
+        understood: Option<&Understood>,
+    ) -> Result<(), Refusal> {
+        if account.may_post_for_all() {
+            return Ok(());
+        }
+        if let Some(content) = understood.and_then(|it| it.content.as_ref()) {
+            if !account.may_post_for(&content.unit.code) {
+                return Err(Refusal::UnitNotAllowed { unit: content.unit.name.clone() });
+            }
+        }
+        let stored = self.store.find_record(&account.source, &submission.source_id).await?;
+        match stored {
+            Some(stored) if !account.may_post_for(&stored.unit_code) => {
+                Err(Refusal::UnitNotAllowed { unit: stored.unit_name })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A content with all that was found out about it.
+#[derive(Default)]
+struct Understood {
+    content: Option<Box<crate::record::Content>>,
+    content_sha256: String,
+    holds: Vec<Hold>,
+    warnings: Vec<Warning>,
+    routes: Routes,
+    files: Vec<(String, Vec<u8>)>,
+}
