@@ -10,6 +10,7 @@ mod desk;
 mod engineering_projects;
 mod gov_info;
 mod integrity_portal;
+mod look;
 mod misbehave;
 mod page;
 mod shelf;

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::look::Look;
 use super::misbehave::Misbehaviour;
-use super::page::Look;
 use super::shelf::{Edition, Shelf};
 
 /// What sets one platform apart from the others.

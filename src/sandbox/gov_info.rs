@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use self::form::Fault;
 use super::desk::{Desk, Identity};
-use super::page::{Charset, Column, Look};
+use super::look::{Charset, Column, Look};
 use super::shelf::{Article, Edition, Standing, sha256_hex};
 use super::{Prepared, Site};
 

@@ -2,8 +2,9 @@
 //!
 //! Owns `/services/ArticleService`. A lost session is answered with a login page and HTTP 200, a
 //! failure with `Success` = false and HTTP 200, and saving with id 0 always makes another article.
-//! Never parses envelopes itself; see [`soap`].
+//! Never parses envelopes or checks fields itself; see [`soap`] and [`form`].
 
+mod form;
 mod soap;
 
 use std::io;
@@ -15,16 +16,15 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use serde_json::{Value, json};
 
 use self::soap::{Call, NAMESPACE, SoapFault, element};
 use super::desk::{Desk, Identity};
-use super::page::{self, Charset, Column, Look};
+use super::look::{Charset, Column, Look};
+use super::page;
 use super::shelf::{Article, Attachment, Edition, Standing, from_base64, is_file_name};
 use super::{Prepared, Site};
 
 const USER: &str = "synchub";
-const TITLE_CHARS_MAX: usize = 100;
 /// What the hub's senders put before their record id in `Source`.
 const SOURCE_PREFIX: &str = "synchub:";
 
@@ -162,7 +162,7 @@ impl IntegrityPortal {
     /// Saves the text of an article. Its attachments are lost, as on the system this stands for:
     /// a sender has to send them again.
     fn save_article(&self, call: &Call) -> Result<Vec<(&'static str, String)>, Refusal> {
-        check(call)?;
+        form::check(call, &IDENTITY.look)?;
         let mut shelf = self.desk.shelf();
         let number = match call.field("ArticleId") {
             "0" => shelf.next_number(),
@@ -179,7 +179,7 @@ impl IntegrityPortal {
             record_id: record_id.to_owned(),
             found_by: vec![source.to_owned()],
             standing: Standing::Live,
-            shown: Some(edition(call)),
+            shown: Some(form::edition(call)),
             pending: None,
         };
         let url = self.desk.article_url(&article.remote_id);
@@ -254,59 +254,6 @@ impl IntegrityPortal {
         shelf.put(article).map_err(storage)?;
         Ok(Vec::new())
     }
-}
-
-fn check(call: &Call) -> Result<(), Refusal> {
-    for name in [
-        "ArticleId",
-        "ColumnId",
-        "Title",
-        "PublishUnit",
-        "WrittenDate",
-        "Content",
-    ] {
-        if call.field(name).trim().is_empty() {
-            return Err(("E103", format!("缺少必填字段 {name}")));
-        }
-    }
-    let column = call.field("ColumnId");
-    if !IDENTITY.look.has_column(column) {
-        return Err(("E101", format!("栏目 {column} 不存在")));
-    }
-    if call.field("Title").chars().count() > TITLE_CHARS_MAX {
-        return Err(("E102", format!("标题超过 {TITLE_CHARS_MAX} 字")));
-    }
-    Ok(())
-}
-
-fn edition(call: &Call) -> Edition {
-    let field = |name: &str| call.field(name).trim().to_owned();
-    let remark = field("Remark");
-    let form: Value = json!({"Source": field("Source"), "Remark": remark});
-    Edition {
-        version: version_in(&remark).unwrap_or_default(),
-        title: field("Title"),
-        doc_no: field("DocNo"),
-        column: field("ColumnId"),
-        html: call.field("Content").to_owned(),
-        facts: vec![
-            ("公开单位".to_owned(), field("PublishUnit")),
-            ("成文日期".to_owned(), field("WrittenDate")),
-            ("文号".to_owned(), field("DocNo")),
-            ("来源".to_owned(), field("Source")),
-        ],
-        attachments: Vec::new(),
-        form,
-        saved_at_ms: crate::clock::now_ms(),
-    }
-}
-
-/// Returns the digits after the first `v` that has some.
-fn version_in(remark: &str) -> Option<i64> {
-    remark.split('v').skip(1).find_map(|rest| {
-        let end = rest.find(|letter: char| !letter.is_ascii_digit());
-        rest[..end.unwrap_or(rest.len())].parse().ok()
-    })
 }
 
 fn is_there(article: &Article) -> bool {

@@ -10,7 +10,7 @@ use axum::extract::multipart::{MultipartError, MultipartRejection};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use crate::sandbox::page::Look;
+use crate::sandbox::look::Look;
 use crate::sandbox::shelf::{Attachment, Edition, is_file_name};
 
 const TITLE_CHARS_MAX: usize = 200;

@@ -9,7 +9,7 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::sandbox::page::Look;
+use crate::sandbox::look::Look;
 use crate::sandbox::shelf::{Attachment, Edition, from_base64, is_file_name};
 
 const TITLE_CHARS_MAX: usize = 120;

@@ -2,7 +2,6 @@ use encoding_rs::GB18030;
 use serde_json::json;
 
 use super::soap::element;
-use super::version_in;
 use crate::sandbox::tests::{client, get_json, misbehave, page, post_json, setting};
 use crate::sandbox::{Options, Started, start};
 
@@ -307,17 +306,4 @@ async fn the_wsdl_is_well_formed_and_names_the_address() {
         404,
         "no review here"
     );
-}
-
-#[test]
-fn the_version_is_what_follows_the_v() {
-    for (remark, version) in [
-        ("v12", Some(12)),
-        ("synchub v3 更正", Some(3)),
-        ("via v7", Some(7)),
-        ("", None),
-        ("v", None),
-    ] {
-        assert_eq!(version_in(remark), version, "{remark}");
-    }
 }
