@@ -10,6 +10,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -113,8 +114,12 @@ struct TokenRequest {
 
 async fn token(
     State(platform): State<Arc<GovInfo>>,
-    Form(request): Form<TokenRequest>,
+    request: Result<Form<TokenRequest>, FormRejection>,
 ) -> Response {
+    let Ok(Form(request)) = request else {
+        let refusal = Json(json!({"error": "invalid_request"}));
+        return (StatusCode::BAD_REQUEST, refusal).into_response();
+    };
     if request.grant_type != "client_credentials" {
         let refusal = Json(json!({"error": "unsupported_grant_type"}));
         return (StatusCode::BAD_REQUEST, refusal).into_response();

@@ -68,7 +68,7 @@ async fn first_page(State(desk): State<Arc<Desk>>) -> Response {
             .collect();
         families.push(json!({"name": columns[0].family, "columns": entries}));
     }
-    let newest = listing(&desk.identity.look, shelf.all().rev()).take(NEWEST_MAX);
+    let newest = listing(&desk.identity.look, newest_first(shelf.all())).take(NEWEST_MAX);
     let content = json!({
         "families": families,
         "total": counts.values().sum::<usize>(),
@@ -97,7 +97,7 @@ async fn column_page(
     let in_column = |article: &&Article| article.visible().is_some_and(|seen| seen.column == id);
     let total = shelf.all().filter(in_column).count();
     let page = number.page.max(1);
-    let articles: Vec<Value> = listing(look, shelf.all().rev().filter(in_column))
+    let articles: Vec<Value> = listing(look, newest_first(shelf.all().filter(in_column)))
         .skip((page - 1).saturating_mul(COLUMN_PAGE))
         .take(COLUMN_PAGE)
         .collect();
@@ -228,6 +228,17 @@ async fn no_such_page(State(desk): State<Arc<Desk>>) -> Response {
 fn missing(identity: &Identity, reason: &str) -> Response {
     let page = render(identity, "missing.html", json!({"reason": reason}));
     (StatusCode::NOT_FOUND, page).into_response()
+}
+
+/// Returns the visible articles with those first that were saved last, corrections included.
+fn newest_first<'a>(
+    articles: impl Iterator<Item = &'a Article>,
+) -> impl Iterator<Item = &'a Article> {
+    let mut visible: Vec<(i64, &Article)> = articles
+        .filter_map(|article| Some((article.visible()?.saved_at_ms, article)))
+        .collect();
+    visible.sort_by_key(|(saved_at_ms, article)| std::cmp::Reverse((*saved_at_ms, article.number)));
+    visible.into_iter().map(|(_, article)| article)
 }
 
 fn listing<'a>(

@@ -192,7 +192,7 @@ impl Shelf {
     }
 
     /// Returns every article, oldest first.
-    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Article> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Article> {
         self.articles.values()
     }
 

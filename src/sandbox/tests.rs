@@ -1,18 +1,25 @@
 //! What is alike on every platform, and what the tests of the platforms share.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use super::*;
 
-/// Returns a client that speaks only to us.
-pub(super) fn client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .build()
-        .unwrap()
+/// Returns a client that speaks only to us. All tests share it, since building one reads the
+/// certificates of the machine; it keeps no connections, as each test has its own runtime.
+pub(super) fn client() -> &'static reqwest::Client {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap()
+    });
+    &CLIENT
 }
 
 pub(super) fn setting(started: &Started, name: &str) -> String {
