@@ -20,3 +20,26 @@ pub fn rfc3339(time_ms: i64) -> String {
         Err(_) => time_ms.to_string(),
     }
 }
+
+/// Returns the time (ms since 1970) that an RFC 3339 time stamp names, or the beginning of a date
+/// in China Standard Time.
+pub fn parse_time(text: &str) -> Option<i64> {
+    if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
+        return Some(timestamp.as_millisecond());
+    }
+    let date: jiff::civil::Date = text.parse().ok()?;
+    let offset = jiff::tz::Offset::constant(8);
+    offset.to_timestamp(date.at(0, 0, 0, 0)).ok().map(|it| it.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_begins_at_midnight_in_china() {
+        assert_eq!(parse_time("2014-09-18"), parse_time("2014-09-17T16:00:00Z"));
+        assert_eq!(parse_time("2014-09-18").map(rfc3339).as_deref(), Some("2014-09-18T00:00:00+08:00"));
+        assert_eq!(parse_time("yesterday"), None);
+    }
+}

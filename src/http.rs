@@ -1,1 +1,203 @@
-//! the HTTP door.
+//! The HTTP door: JSON in and out, described by `/openapi.json`.
+//!
+//! Owns status codes, keys and limits of requests. What is done lives below it: [`crate::intake`]
+//! takes submissions in, [`crate::operator`] shows and switches, [`crate::replay`] acts in bulk.
+
+mod answer;
+mod caller;
+mod health;
+mod operations;
+mod problem;
+mod records;
+mod submissions;
+
+pub use caller::hash_of;
+
+use crate::intake::{Intake, Pending, RECORD_SCHEMA, SUBMISSION_SCHEMA};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use caller::{Caller, Callers};
+use metrics_exporter_prometheus::PrometheusHandle;
+use problem::Problem;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// A body larger than this is checked and cleaned away from the tasks that answer others.
+const INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// What all handlers share.
+#[derive(Clone)]
+pub struct App {
+    intake: Intake,
+    callers: Arc<Callers>,
+    in_flight: Arc<Semaphore>,
+    body_bytes_max: usize,
+    timeout: Duration,
+    metrics: Option<PrometheusHandle>,
+    openapi: Arc<Value>,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "synchub 一录通",
+    description = "Enter once in the OA, appear on every platform."
+))]
+struct Description;
+
+impl App {
+    /// Makes the door to `intake`.
+    pub fn new(
+        intake: Intake,
+        settings: &crate::config::Http,
+        metrics: Option<PrometheusHandle>,
+    ) -> Self {
+        Self {
+            intake,
+            callers: Arc::default(),
+            in_flight: Arc::new(Semaphore::new(settings.in_flight_max)),
+            body_bytes_max: settings.body_bytes_max,
+            timeout: Duration::from_millis(settings.timeout_ms),
+            metrics,
+            openapi: Arc::new(description()),
+        }
+    }
+
+    /// Checks a submission and puts it in line; a large one away from the tasks of others.
+    async fn begin(
+        &self,
+        caller: &Caller,
+        body: Bytes,
+        idempotency_key: Option<String>,
+    ) -> Result<Pending, Problem> {
+        if body.len() <= INLINE_BYTES_MAX {
+            return Ok(self.intake.begin(&caller.0, &body, idempotency_key).await?);
+        }
+        let (intake, account) = (self.intake.clone(), Arc::clone(&caller.0));
+        let runtime = tokio::runtime::Handle::current();
+        let begun = tokio::task::spawn_blocking(move || {
+            runtime.block_on(intake.begin(&account, &body, idempotency_key))
+        });
+        match begun.await {
+            Ok(begun) => Ok(begun?),
+            Err(_) => Err(Problem::internal()),
+        }
+    }
+}
+
+/// Returns the description of all routes, with the schemas that bodies are validated against.
+fn description() -> Value {
+    let (_, openapi) = api().split_for_parts();
+    let mut description = serde_json::to_value(openapi).unwrap_or_default();
+    for (name, schema) in [("Submission", SUBMISSION_SCHEMA), ("Record", RECORD_SCHEMA)] {
+        let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+        description["components"]["schemas"][name] = schema;
+    }
+    description["components"]["securitySchemes"]["key"] =
+        serde_json::json!({"type": "http", "scheme": "bearer"});
+    description["security"] = serde_json::json!([{"key": []}]);
+    description["paths"]["/v1/submissions"]["post"]["requestBody"]["content"]["application/json"]
+        ["schema"] = serde_json::json!({"$ref": "#/components/schemas/Submission"});
+    description
+}
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(submissions::post_submission))
+        .routes(routes!(records::list))
+        .routes(routes!(records::show))
+        .routes(routes!(records::withdraw))
+        .routes(routes!(records::release))
+        .routes(routes!(operations::delivery))
+        .routes(routes!(operations::why))
+        .routes(routes!(operations::failures))
+        .routes(routes!(operations::platforms))
+        .routes(routes!(operations::pause))
+        .routes(routes!(operations::resume))
+        .routes(routes!(operations::replay))
+        .routes(routes!(operations::show_replay))
+        .routes(routes!(operations::cancel_replay))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(health::openapi))
+        .routes(routes!(submissions::post_batch))
+}
+
+/// Returns the routes of the door.
+pub fn router(app: App) -> Router {
+    let (routes, _) = api().split_for_parts();
+    let request_id = HeaderName::from_static("x-request-id");
+    routes
+        .fallback(async || Problem::not_found("这个地址"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "The address does not take this method",
+                "这个地址不支持这种请求方法",
+            )
+        })
+        .layer(from_fn_with_state(app.clone(), within_time))
+        .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
+        .layer(PropagateRequestIdLayer::new(request_id.clone()))
+        .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
+        .with_state(app)
+}
+
+/// Ends a request that takes too long; a batch is as long as it is.
+async fn within_time(State(app): State<App>, request: Request, next: Next) -> Response {
+    let batch = request.uri().path().ends_with("/batch");
+    let mut response = match batch {
+        true => next.run(request).await,
+        false => tokio::time::timeout(app.timeout, next.run(request))
+            .await
+            .unwrap_or_else(|_| Problem::timeout().into_response()),
+    };
+    let headers = response.headers_mut();
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("cache-control", HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Serves until `shutdown`, then lets open requests end.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await
+}
+
+/// A JSON body of an operator's call; errors are problems like all others.
+struct JsonBody<T>(T);
+
+impl<T: serde::de::DeserializeOwned> FromRequest<App> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let body = submissions::read_body(request.into_body(), app.body_bytes_max).await?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            let place = format!("第 {} 行第 {} 列", error.line(), error.column());
+            Problem::bad_request("", "json", format!("请求内容不正确（{place}）：{error}"))
+        })
+    }
+}
+
+fn parameter(text: &str) -> Problem {
+    Problem::bad_request("", "parameter", format!("查询参数不正确：{text}"))
+}

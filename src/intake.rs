@@ -104,13 +104,17 @@ impl Pending {
             SubmitOutcome::UnknownRecord => return Err(Refusal::UnknownRecord),
         };
         if changed {
-            for (platform, delivery) in head.due() {
-                self.queue.offer(platform, std::slice::from_ref(delivery));
-            }
+            wake(self.queue.as_ref(), &head);
         }
         metrics::counter!("synchub_submissions_total", "changed" => if changed { "yes" } else { "no" })
             .increment(1);
         Ok(Accepted { changed, head })
+    }
+}
+
+fn wake(queue: &dyn Queue, head: &RecordHead) {
+    for (platform, delivery) in head.due() {
+        queue.offer(platform, std::slice::from_ref(delivery));
     }
 }
 
@@ -155,6 +159,11 @@ impl Intake {
             queue: Arc::clone(&self.queue),
             entry_errors,
         })
+    }
+
+    /// Wakes the senders of all that is due of a record.
+    pub fn wake(&self, head: &RecordHead) {
+        wake(self.queue.as_ref(), head);
     }
 
     async fn prepare(

@@ -18,6 +18,7 @@ pub mod deliver;
 pub mod http;
 pub mod intake;
 pub mod normalise;
+pub mod operator;
 pub mod queue;
 pub mod record;
 pub mod replay;

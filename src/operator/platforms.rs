@@ -1,0 +1,124 @@
+//! How each platform stands, and its switch.
+
+use crate::clock::{now_ms, rfc3339};
+use crate::connector::Connectors;
+use crate::queue::Queue;
+use crate::store::{PlatformSwitch, Store, StoreError};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How a platform stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlatformStatus {
+    /// The platform.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `sending`, `paused`, `maintenance`, `not_configured` or `not_loaded`.
+    pub status: &'static str,
+    /// The connector's version.
+    pub connector_version: Option<u32>,
+    /// What keeps it from sending, in words; empty when nothing does.
+    pub reason: String,
+    /// Until when (RFC 3339), if that is known.
+    pub until: Option<String>,
+    /// State → number of deliveries.
+    pub deliveries: BTreeMap<&'static str, i64>,
+}
+
+/// Returns how each platform stands, by platform.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn platforms(
+    store: &Store,
+    connectors: &Connectors,
+) -> Result<Vec<PlatformStatus>, StoreError> {
+    let switches = store.platform_switches().await?;
+    let counts = store.count_deliveries().await?;
+    let mut ids: Vec<&str> = connectors.iter().map(|connector| connector.id.as_str()).collect();
+    // A platform whose folder is gone still has its deliveries.
+    ids.extend(counts.iter().map(|count| count.platform.as_str()));
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids
+        .into_iter()
+        .map(|id| {
+            let switch = switches.iter().find(|switch| switch.id == id);
+            let deliveries = counts
+                .iter()
+                .filter(|count| count.platform == id)
+                .map(|count| (count.state.as_str(), count.count))
+                .collect();
+            status_of(id, connectors, switch, deliveries)
+        })
+        .collect())
+}
+
+fn status_of(
+    id: &str,
+    connectors: &Connectors,
+    switch: Option<&PlatformSwitch>,
+    deliveries: BTreeMap<&'static str, i64>,
+) -> PlatformStatus {
+    let now = now_ms();
+    let connector = connectors.get(id);
+    let maintenance = connector.and_then(|connector| connector.maintenance_until(now));
+    let (status, reason, until) = match (connector, switch) {
+        (None, _) => ("not_loaded", "连接器没有加载，运行 synchub doctor".to_owned(), None),
+        (Some(connector), _) if !connector.unresolved().is_empty() => {
+            ("not_configured", connector.unresolved().join("；"), None)
+        }
+        (_, Some(switch)) if switch.is_paused(now) => (
+            "paused",
+            format!(
+                "{}（{}）",
+                switch.pause_reason.as_deref().unwrap_or_default(),
+                switch.paused_by.as_deref().unwrap_or_default()
+            ),
+            switch.paused_until,
+        ),
+        _ if maintenance.is_some() => ("maintenance", "维护时段".to_owned(), maintenance),
+        _ => ("sending", String::new(), None),
+    };
+    PlatformStatus {
+        id: id.to_owned(),
+        name: connector.map_or_else(|| id.to_owned(), |it| it.name().to_owned()),
+        status,
+        connector_version: connector.map(|connector| connector.version()),
+        reason,
+        until: until.map(rfc3339),
+        deliveries,
+    }
+}
+
+/// Stops sending to a platform, until `until_ms` (ms since 1970) when given. What is in flight
+/// ends; what comes in waits without losing a try.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn pause(
+    store: &Store,
+    platform: &str,
+    reason: &str,
+    actor: &str,
+    until_ms: Option<i64>,
+) -> Result<(), StoreError> {
+    store.pause_platform(platform, reason, actor, until_ms).await
+}
+
+/// Goes on sending to a platform.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn resume(
+    store: &Store,
+    queue: &dyn Queue,
+    platform: &str,
+    reason: &str,
+    actor: &str,
+) -> Result<(), StoreError> {
+    store.resume_platform(platform, reason, actor).await?;
+    queue.offer(platform, &[]);
+    Ok(())
+}
