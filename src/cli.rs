@@ -1,1 +1,149 @@
-//! the command line.
+//! The command line: data on standard output, everything else on standard error.
+//!
+//! Every verb takes `--json`. Errors end with `hint:`. Verbs that act in bulk only say what they
+//! would do until `--yes`.
+
+mod accounts;
+mod connectors;
+mod demo;
+mod doctor;
+mod hint;
+mod hub;
+mod operations;
+mod output;
+mod serve;
+mod submit;
+
+use crate::config::Settings;
+use clap::{Args, Parser, Subcommand};
+use hint::{Hint as _, Hinted};
+use output::Output;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// 一录通 synchub: enter once in the OA, appear on every platform.
+#[derive(Debug, Parser)]
+#[command(name = "synchub", version, about, max_term_width = 100)]
+struct Cli {
+    /// Settings file [default: synchub.toml here, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the whole way: a hub, three practice platforms, sample entries, and who shows what
+    Demo(demo::DemoArgs),
+    /// Take submissions in and send them
+    Serve,
+    /// Run the three practice platforms alone
+    Sandbox(serve::SandboxArgs),
+    /// Take submission files in, as the OA would post them
+    Submit(submit::SubmitArgs),
+    /// Say where a record stands, why, what happens next and what to do
+    Why(operations::WhyArgs),
+    /// Show everything that happened to a record, in order
+    Trace(operations::TraceArgs),
+    /// List what needs a person, by cause
+    Failures,
+    /// Send deliveries again; only says which, until --yes
+    Replay(operations::ReplayArgs),
+    /// List the platforms and how they stand
+    Platforms,
+    /// Stop sending to a platform; what is due waits
+    Pause(operations::PauseArgs),
+    /// Go on sending to a platform
+    Resume(operations::ResumeArgs),
+    /// Check, test, make and try connectors
+    #[command(subcommand)]
+    Connector(connectors::ConnectorVerb),
+    /// Bring the database schema up to date
+    Migrate(MigrateArgs),
+    /// Check settings, connectors, catalogue and database
+    Doctor,
+    /// Who may post: accounts and their keys
+    #[command(subcommand)]
+    Account(accounts::AccountVerb),
+}
+
+#[derive(Debug, Args)]
+struct MigrateArgs {
+    /// Only say what would happen; exit 1 when something would
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs the command line of the process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.fail(&anyhow::Error::new(error)),
+    };
+    match runtime.block_on(carry_out(cli, &output)) {
+        Ok(code) => code,
+        Err(error) => output.fail(&error),
+    }
+}
+
+async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
+    let settings = Settings::load(cli.config.as_deref())
+        .hint("deploy/synchub.example.toml lists every key; the environment is SYNCHUB__SECTION__KEY")?;
+    match cli.verb {
+        Verb::Demo(args) => demo::demo(settings, args, output).await,
+        Verb::Serve => serve::serve(settings).await,
+        Verb::Sandbox(args) => serve::sandbox(args, output).await,
+        Verb::Submit(args) => submit::submit(&settings, args, output).await,
+        Verb::Why(args) => operations::why(&settings, args, output).await,
+        Verb::Trace(args) => operations::trace(&settings, args, output).await,
+        Verb::Failures => operations::failures(&settings, output).await,
+        Verb::Replay(args) => operations::replay(&settings, args, output).await,
+        Verb::Platforms => operations::platforms(&settings, output).await,
+        Verb::Pause(args) => operations::pause(&settings, args, output).await,
+        Verb::Resume(args) => operations::resume(&settings, args, output).await,
+        Verb::Connector(verb) => connectors::connector(&settings, verb, output).await,
+        Verb::Migrate(args) => migrate(&settings, args, output).await,
+        Verb::Doctor => doctor::doctor(&settings, output).await,
+        Verb::Account(verb) => accounts::account(&settings, verb, output).await,
+    }
+}
+
+async fn migrate(
+    settings: &Settings,
+    args: MigrateArgs,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    let store = hub::open_unmigrated(settings).await?;
+    let before = store.migration_state().await?;
+    if !args.check {
+        store.migrate().await?;
+    }
+    let after = store.migration_state().await?;
+    store.close().await;
+    let pending = after.newest - after.current;
+    output.show(
+        &serde_json::json!({"before": before.current, "now": after.current, "newest": after.newest}),
+        || match (args.check, pending, before.current == after.current) {
+            (true, 0, _) => format!("schema {} is the newest; nothing to do", after.current),
+            (true, _, _) => format!("schema {} → {}: `synchub migrate` would bring it up to date", after.current, after.newest),
+            (false, _, true) => format!("schema {} was the newest already", after.current),
+            (false, _, false) => format!("schema {} → {}", before.current, after.current),
+        },
+    );
+    Ok(if pending == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Output {
+    /// Prints an error with its hint and returns the exit code.
+    fn fail(&self, error: &anyhow::Error) -> ExitCode {
+        let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
+        self.error(&format!("{error:#}"), hint);
+        ExitCode::FAILURE
+    }
+}

@@ -11,7 +11,8 @@ mod problem;
 mod records;
 mod submissions;
 
-pub use caller::hash_of;
+pub(crate) use answer::masked;
+pub use caller::{hash_of, new_key};
 
 use crate::intake::{Intake, Pending, RECORD_SCHEMA, SUBMISSION_SCHEMA};
 use axum::Router;
@@ -23,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use caller::{Caller, Callers};
 use metrics_exporter_prometheus::PrometheusHandle;
 use problem::Problem;
+
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;

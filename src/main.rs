@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `synchub` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    synchub::cli::run()
+}

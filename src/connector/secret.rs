@@ -8,6 +8,7 @@ use std::path::Path;
 pub struct References {
     overrides: HashMap<String, String>,
     placeholders: bool,
+    base_url: Option<String>,
 }
 
 /// Base address that stands for every platform in samples; `.test` never resolves (RFC 6761).
@@ -18,16 +19,22 @@ impl References {
     pub fn with_overrides(overrides: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
             overrides: overrides.into_iter().collect(),
-            placeholders: false,
+            ..Self::default()
         }
     }
 
     /// Resolves everything to a placeholder, for checks and samples.
     pub fn placeholders() -> Self {
         Self {
-            overrides: HashMap::new(),
             placeholders: true,
+            ..Self::default()
         }
+    }
+
+    /// Takes `base_url` for the address of every platform, when given.
+    #[must_use]
+    pub fn with_base_url(self, base_url: Option<String>) -> Self {
+        Self { base_url, ..self }
     }
 
     /// Returns the base address that `reference` points to, or the literal address it is.
@@ -35,6 +42,9 @@ impl References {
     /// # Errors
     /// As [`References::resolve`].
     pub fn resolve_address(&self, reference: &str) -> Result<String, String> {
+        if let Some(base_url) = &self.base_url {
+            return Ok(base_url.clone());
+        }
         let is_reference = reference.starts_with("env:") || reference.starts_with("file:");
         match (self.placeholders, is_reference) {
             (true, _) => Ok(PLACEHOLDER_URL.to_owned()),

@@ -88,3 +88,9 @@ impl Callers {
         }
     }
 }
+
+/// Makes a key of 256 random bits, in a form that survives copying.
+pub fn new_key() -> String {
+    let bits: [u8; 32] = rand::random();
+    format!("shk_{}", hex::encode(bits))
+}

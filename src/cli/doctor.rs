@@ -1,0 +1,140 @@
+//! `doctor`: everything that has to be right before a hub can do its job, one line each.
+
+use super::hub;
+use super::output::Output;
+use crate::catalogue::Catalogue;
+use crate::config::Settings;
+use crate::connector::{References, check};
+use serde::Serialize;
+use serde_json::json;
+use std::process::ExitCode;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Grade {
+    Ok,
+    Warn,
+    Fail,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    grade: Grade,
+    what: String,
+    detail: String,
+    hint: String,
+}
+
+fn checked(grade: Grade, what: impl Into<String>, detail: impl Into<String>, hint: impl Into<String>) -> Check {
+    Check { grade, what: what.into(), detail: detail.into(), hint: hint.into() }
+}
+
+/// Checks everything; fails when something would keep the hub from its job.
+pub(super) async fn doctor(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
+    let mut checks = vec![clock(), catalogue(settings)];
+    checks.extend(connectors(settings));
+    checks.extend(database(settings).await);
+    let healthy = checks.iter().all(|check| check.grade != Grade::Fail);
+    output.show(&json!({"healthy": healthy, "checks": checks}), || {
+        let mut text = String::new();
+        for check in &checks {
+            let grade = match check.grade {
+                Grade::Ok => "ok  ",
+                Grade::Warn => "warn",
+                Grade::Fail => "FAIL",
+            };
+            text.push_str(&format!("{grade}  {}: {}\n", check.what, check.detail));
+            if !check.hint.is_empty() {
+                text.push_str(&format!("      hint: {}\n", check.hint));
+            }
+        }
+        text
+    });
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Signatures and sessions fail in strange ways on a machine whose clock was never set.
+fn clock() -> Check {
+    const YEAR_2025_MS: i64 = 1_735_689_600_000;
+    let now = crate::clock::now_ms();
+    let shown = crate::clock::rfc3339(now);
+    match now > YEAR_2025_MS {
+        true => checked(Grade::Ok, "clock", shown, ""),
+        false => checked(Grade::Fail, "clock", shown, "set the clock; signed platforms refuse requests by minutes"),
+    }
+}
+
+fn catalogue(settings: &Settings) -> Check {
+    match Catalogue::load(&settings.connectors.catalogue) {
+        Ok(catalogue) => {
+            let detail = format!("{} units, {} areas", catalogue.all_units().len(), catalogue.all_areas().len());
+            checked(Grade::Ok, "catalogue", detail, "")
+        }
+        Err(error) => checked(Grade::Fail, "catalogue", error.to_string(), "connectors.catalogue names the folder"),
+    }
+}
+
+fn connectors(settings: &Settings) -> Vec<Check> {
+    let connectors = hub::load_connectors(settings, &References::default());
+    let mut checks: Vec<Check> = connectors
+        .iter()
+        .map(|connector| match connector.unresolved() {
+            [] => checked(Grade::Ok, format!("connector {}", connector.id), connector.name(), ""),
+            missing => checked(
+                Grade::Warn,
+                format!("connector {}", connector.id),
+                format!("nothing is sent: {}", missing.join("; ")),
+                "set what is missing in the environment of `synchub serve`",
+            ),
+        })
+        .collect();
+    for failure in connectors.failures() {
+        let name = failure.dir.display().to_string();
+        let first = check::check(&failure.dir).findings.into_iter().next();
+        let detail = first.map(|it| format!("{} {}: {}", it.file, it.place, it.problem)).unwrap_or_default();
+        checks.push(checked(Grade::Fail, format!("connector {name}"), detail, format!("synchub connector check {name}")));
+    }
+    if checks.is_empty() {
+        checks.push(checked(Grade::Fail, "connectors", "none", "connectors.dir names the folders that hold them"));
+    }
+    checks
+}
+
+async fn database(settings: &Settings) -> Vec<Check> {
+    let store = match hub::open_unmigrated(settings).await {
+        Ok(store) => store,
+        Err(error) => {
+            return vec![checked(Grade::Fail, "database", format!("{error:#}"), "store.url (SYNCHUB__STORE__URL)")];
+        }
+    };
+    let mut checks = Vec::new();
+    match store.migration_state().await {
+        Ok(state) if state.is_current() => {
+            checks.push(checked(Grade::Ok, "database", format!("schema {}", state.current), ""));
+        }
+        Ok(state) if state.current > state.newest => checks.push(checked(
+            Grade::Fail,
+            "database",
+            format!("schema {} is newer than {}, the newest this release knows", state.current, state.newest),
+            "run the newer release",
+        )),
+        Ok(state) => checks.push(checked(
+            Grade::Warn,
+            "database",
+            format!("schema {} of {}", state.current, state.newest),
+            "`synchub migrate` (or `serve`) brings it up to date",
+        )),
+        Err(error) => checks.push(checked(Grade::Fail, "database", error.to_string(), "is the server up, and may this user read?")),
+    }
+    if checks.iter().all(|check| check.grade == Grade::Ok) {
+        checks.push(match store.list_accounts().await {
+            Ok(accounts) if accounts.iter().any(|it| it.revoked_at.is_none()) => {
+                checked(Grade::Ok, "accounts", format!("{}", accounts.len()), "")
+            }
+            Ok(_) => checked(Grade::Warn, "accounts", "none: nobody can post", "synchub account add oa"),
+            Err(error) => checked(Grade::Fail, "accounts", error.to_string(), ""),
+        });
+    }
+    store.close().await;
+    checks
+}

@@ -1,0 +1,75 @@
+//! Puts a hub together from its settings.
+
+use super::hint::Hint as _;
+use crate::catalogue::Catalogue;
+use crate::config::Settings;
+use crate::connector::{Connectors, References};
+use crate::deliver::Deliverer;
+use crate::intake::Intake;
+use crate::queue::{EmbeddedQueue, Queue};
+use crate::store::Store;
+use std::sync::Arc;
+
+/// Opens the store without touching its schema.
+pub(super) async fn open_unmigrated(settings: &Settings) -> anyhow::Result<Store> {
+    Store::open(&settings.store.url)
+        .await
+        .hint("store.url (SYNCHUB__STORE__URL) is `sqlite://PATH` or `postgres://…`")
+}
+
+/// Opens the store and brings its schema up to date.
+pub(super) async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    let store = open_unmigrated(settings).await?;
+    store
+        .migrate()
+        .await
+        .hint("`synchub migrate --check` says how the schema stands; a newer one needs a newer release")?;
+    Ok(store)
+}
+
+/// Loads the connectors; what does not load is logged and left out.
+pub(super) fn load_connectors(settings: &Settings, references: &References) -> Connectors {
+    let connectors = Connectors::load(&settings.connectors.dir, references);
+    for failure in connectors.failures() {
+        for finding in &failure.findings {
+            tracing::error!(
+                dir = %failure.dir.display(), file = finding.file, place = finding.place,
+                "Connector {} does not load: {} {} {}", failure.dir.display(), finding.file, finding.place, finding.problem
+            );
+        }
+    }
+    connectors
+}
+
+/// Puts the door for submissions together.
+pub(super) fn intake(
+    settings: &Settings,
+    store: &Store,
+    references: &References,
+) -> anyhow::Result<Intake> {
+    let catalogue = Catalogue::load(&settings.connectors.catalogue).hint(
+        "connectors.catalogue names the folder of units and areas; run from the project's folder or set SYNCHUB__CONNECTORS__CATALOGUE",
+    )?;
+    let queue: Arc<dyn Queue> = match settings.queue.url.as_str() {
+        "embedded:" => Arc::new(EmbeddedQueue::new()),
+        other => {
+            let scheme = other.split(':').next().unwrap_or_default();
+            return Err(super::hint::failure(
+                format!("queue.url has the scheme `{scheme}:`, which this release does not know"),
+                "set queue.url to \"embedded:\"",
+            ));
+        }
+    };
+    Ok(Intake {
+        store: store.clone(),
+        queue,
+        catalogue: Arc::new(catalogue),
+        connectors: Arc::new(load_connectors(settings, references)),
+        revision_ahead_max: settings.intake.revision_ahead_max,
+    })
+}
+
+/// Starts the senders.
+pub(super) fn start_senders(settings: &Settings, intake: &Intake) -> anyhow::Result<Deliverer> {
+    Deliverer::start(&intake.store, &intake.queue, &intake.connectors, settings.deliver.options())
+}

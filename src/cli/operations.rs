@@ -1,0 +1,341 @@
+//! `why trace failures replay platforms pause resume`: the operator's verbs, on the store itself.
+//!
+//! A running hub notices what they change by its sweep, within a second.
+
+use super::hint::{Hint as _, failure};
+use super::hub;
+use super::output::{Output, cut, table};
+use crate::clock::{parse_time, rfc3339};
+use crate::config::Settings;
+use crate::connector::{Connectors, References};
+use crate::http::masked;
+use crate::operator::{self, NamedError, Why};
+use crate::queue::EmbeddedQueue;
+use crate::replay::{FilterRequest, ReplayError, ReplayRequest, Replayed, replay as send_again};
+use crate::store::{AttemptView, RecordView, Store};
+use clap::Args;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Name of the person at the keyboard, for the rows that acts leave.
+fn actor() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "cli".to_owned())
+}
+
+async fn named(store: &Store, text: &str) -> anyhow::Result<RecordView> {
+    operator::record_named(store, text).await.map_err(|error| match error {
+        NamedError::Unknown(_) => failure(error.to_string(), "name it by its id or by the id that the OA uses"),
+        NamedError::Ambiguous(..) => failure(error.to_string(), "name it by its id"),
+        NamedError::Store(error) => error.into(),
+    })
+}
+
+fn connectors(settings: &Settings) -> Connectors {
+    hub::load_connectors(settings, &References::default())
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WhyArgs {
+    /// Id of the record, or the id that the OA uses
+    record: String,
+    /// Only this platform
+    #[arg(long, value_name = "PLATFORM")]
+    on: Option<String>,
+}
+
+pub(super) async fn why(settings: &Settings, args: WhyArgs, output: &Output) -> anyhow::Result<ExitCode> {
+    let store = hub::open_store(settings).await?;
+    let record = named(&store, &args.record).await?;
+    let why = operator::why(&store, &connectors(settings), &record, args.on.as_deref()).await?;
+    output.show(&json!(why), || why_in_words(&why));
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn why_in_words(why: &Why) -> String {
+    let mut text = format!(
+        "《{}》\n{} ({})  v{}  {}\n",
+        why.title,
+        why.record_id,
+        why.source_id,
+        why.version,
+        why.state.as_str()
+    );
+    for platform in &why.platforms {
+        text.push_str(&format!("\n{} {}  {} · {}\n", platform.platform, platform.name, platform.state.as_str(), platform.state_text));
+        let shown = platform.shown_version.map_or_else(|| "-".to_owned(), |it| format!("v{it}"));
+        text.push_str(&format!("  版本      应显示 v{}，平台上 {shown}\n", platform.version));
+        if let Some(url) = &platform.url {
+            text.push_str(&format!("  地址      {url}\n"));
+        }
+        if let Some(last) = &platform.last_attempt {
+            text.push_str(&format!(
+                "  最近一次  {} {} {} {} {} ({} ms)\n",
+                last.at, last.operation, last.verdict, last.code, last.message, last.duration_ms
+            ));
+        }
+        for (label, line) in [("原因", &platform.cause), ("接下来", &platform.next), ("建议", &platform.advice)] {
+            if !line.is_empty() {
+                text.push_str(&format!("  {label}{}{line}\n", " ".repeat(10 - 2 * label.chars().count())));
+            }
+        }
+    }
+    if !why.advice.is_empty() {
+        text.push_str(&format!("\n{}\n", why.advice));
+    }
+    text
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TraceArgs {
+    /// Id of the record, or the id that the OA uses
+    record: String,
+}
+
+pub(super) async fn trace(settings: &Settings, args: TraceArgs, output: &Output) -> anyhow::Result<ExitCode> {
+    let store = hub::open_store(settings).await?;
+    let record = named(&store, &args.record).await?;
+    let mut attempts: Vec<AttemptView> = Vec::new();
+    for delivery in &record.deliveries {
+        attempts.extend(store.attempts(&delivery.id).await?);
+    }
+    attempts.sort_by(|left, right| left.started_at.cmp(&right.started_at));
+    let value = masked(json!({"record": record, "attempts": attempts}));
+    output.show(&value, || trace_in_words(&record, &attempts));
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn trace_in_words(record: &RecordView, attempts: &[AttemptView]) -> String {
+    let mut events: Vec<(i64, Vec<String>)> = Vec::new();
+    for version in &record.versions {
+        let holds: Vec<&str> = version.holds.iter().map(|hold| hold.code.as_str()).collect();
+        let mut what = format!("revision {} → v{} ({})", version.revision, version.version, version.action);
+        if !holds.is_empty() {
+            what.push_str(&format!(", held: {}", holds.join(" ")));
+        }
+        events.push((version.created_at, vec!["intake".into(), version.action.clone(), what]));
+        if let (Some(at), Some(by)) = (version.released_at, &version.released_by) {
+            let why = version.release_reason.clone().unwrap_or_default();
+            events.push((at, vec!["release".into(), by.clone(), why]));
+        }
+    }
+    for attempt in attempts {
+        let what = format!(
+            "v{} {} {} {} ({} ms, {} requests)",
+            attempt.version,
+            attempt.verdict,
+            attempt.code,
+            crate::screen::mask(&attempt.message),
+            attempt.duration_ms,
+            attempt.exchanges.as_array().map_or(0, Vec::len)
+        );
+        events.push((attempt.started_at, vec![attempt.platform.clone(), attempt.operation.clone(), what]));
+    }
+    events.sort_by_key(|(at, _)| *at);
+    let rows: Vec<Vec<String>> = events
+        .into_iter()
+        .map(|(at, mut row)| {
+            row.insert(0, rfc3339(at));
+            row
+        })
+        .collect();
+    format!("《{}》 {}\n{}", crate::screen::mask(&record.summary.title), record.summary.id, table(&rows))
+}
+
+pub(super) async fn failures(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
+    let store = hub::open_store(settings).await?;
+    let groups = operator::failures(&store).await?;
+    output.show(&json!(groups), || {
+        if groups.is_empty() {
+            return "Nothing needs a person.".to_owned();
+        }
+        let mut rows = vec![["COUNT", "PLATFORM", "STAGE", "CLASS", "CODE", "CAUSE", "LAST", "GROUP", "NEXT"]
+            .map(ToOwned::to_owned)
+            .to_vec()];
+        rows.extend(groups.iter().map(|group| {
+            vec![
+                group.count.to_string(),
+                group.platform.clone(),
+                group.stage.clone(),
+                group.class.clone(),
+                group.code.clone(),
+                cut(&group.cause, 50),
+                group.last.clone(),
+                group.group.clone(),
+                group.next.clone(),
+            ]
+        }));
+        table(&rows)
+    });
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// Deliveries by id
+    #[arg(long, value_name = "ID")]
+    delivery: Vec<String>,
+    /// A failure group
+    #[arg(long, conflicts_with = "delivery")]
+    group: Option<String>,
+    /// A record, by its id or the id that the OA uses
+    #[arg(long, conflicts_with_all = ["delivery", "group"])]
+    record: Option<String>,
+    /// A platform
+    #[arg(long, conflicts_with_all = ["delivery", "group"])]
+    platform: Option<String>,
+    /// A state of a delivery [default: failed; with --record: any]
+    #[arg(long, conflicts_with_all = ["delivery", "group"])]
+    state: Option<String>,
+    /// Code of a unit
+    #[arg(long, conflicts_with_all = ["delivery", "group"])]
+    unit: Option<String>,
+    /// Key of an area
+    #[arg(long, conflicts_with_all = ["delivery", "group"])]
+    area: Option<String>,
+    /// Changed at or after (RFC 3339 or a date)
+    #[arg(long, conflicts_with_all = ["delivery", "group"])]
+    from: Option<String>,
+    /// Changed before (RFC 3339 or a date)
+    #[arg(long, conflicts_with_all = ["delivery", "group"])]
+    to: Option<String>,
+    /// Deliveries a second [default: all at once]
+    #[arg(long)]
+    rate: Option<u32>,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+    /// Really send
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn replay(settings: &Settings, args: ReplayArgs, output: &Output) -> anyhow::Result<ExitCode> {
+    let store = hub::open_store(settings).await?;
+    let record = match &args.record {
+        Some(text) => Some(named(&store, text).await?.summary.id.to_string()),
+        None => None,
+    };
+    let filter = FilterRequest {
+        record,
+        platform: args.platform,
+        state: args.state,
+        unit: args.unit,
+        area: args.area,
+        from: args.from,
+        to: args.to,
+    };
+    let by_hand = !args.delivery.is_empty() || args.group.is_some();
+    let request = ReplayRequest {
+        filter: (!by_hand).then_some(filter),
+        deliveries: (!args.delivery.is_empty()).then_some(args.delivery),
+        group: args.group,
+        dry_run: !args.yes,
+        rate: args.rate,
+        reason: args.reason,
+    };
+    // A running hub finds what is due by its sweep; there is nobody to wake in this process.
+    let replayed = send_again(&store, &EmbeddedQueue::new(), request, &actor()).await.map_err(|error| match error {
+        ReplayError::Selection => failure(
+            "nothing is chosen",
+            "choose by --delivery, --group, --record, --platform, --state, --unit, --area, --from, --to",
+        ),
+        error => error.into(),
+    })?;
+    match &replayed {
+        Replayed::Preview(preview) => {
+            output.show(&json!(preview), || {
+                let mut rows = vec![vec!["PLATFORM".to_owned(), "STATE".to_owned(), "COUNT".to_owned()]];
+                rows.extend(preview.by_platform.iter().map(|it| {
+                    vec![it.platform.clone(), it.state.as_str().to_owned(), it.count.to_string()]
+                }));
+                format!("{}{} deliveries would be sent again.", table(&rows), preview.count)
+            });
+            output.note("This was a dry run; --yes sends.");
+        }
+        Replayed::Started(replay) => {
+            output.show(&json!(replay), || format!("Replay {}: {} deliveries are on their way.", replay.id, replay.count));
+        }
+    }
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn platforms(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
+    let store = hub::open_store(settings).await?;
+    let platforms = operator::platforms(&store, &connectors(settings)).await?;
+    output.show(&json!(platforms), || {
+        let mut rows = vec![["PLATFORM", "NAME", "STATUS", "DELIVERIES", "REASON"].map(ToOwned::to_owned).to_vec()];
+        rows.extend(platforms.iter().map(|platform| {
+            let counts: Vec<String> =
+                platform.deliveries.iter().map(|(state, count)| format!("{state} {count}")).collect();
+            let until = platform.until.as_ref().map_or_else(String::new, |until| format!(" → {until}"));
+            vec![
+                platform.id.clone(),
+                platform.name.clone(),
+                platform.status.to_owned(),
+                counts.join(", "),
+                format!("{}{until}", platform.reason),
+            ]
+        }));
+        table(&rows)
+    });
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PauseArgs {
+    /// The platform
+    platform: String,
+    /// Why; shown to everybody who asks
+    #[arg(long)]
+    reason: String,
+    /// Go on by itself at this time (RFC 3339 or a date)
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+pub(super) async fn pause(settings: &Settings, args: PauseArgs, output: &Output) -> anyhow::Result<ExitCode> {
+    let store = hub::open_store(settings).await?;
+    known(settings, &args.platform)?;
+    let until = match &args.until {
+        None => None,
+        Some(text) => Some(parse_time(text).ok_or_else(|| anyhow::anyhow!("`{text}` is no time")).hint("write 2014-09-18T08:00:00+08:00 or 2014-09-18")?),
+    };
+    operator::pause(&store, &args.platform, &args.reason, &actor(), until).await?;
+    let value = json!({"platform": args.platform, "paused": true, "until": until.map(rfc3339)});
+    output.show(&value, || format!("{} is paused; what is due waits.", args.platform));
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// The platform
+    platform: String,
+    /// Why
+    #[arg(long, default_value = "恢复推送")]
+    reason: String,
+}
+
+pub(super) async fn resume(settings: &Settings, args: ResumeArgs, output: &Output) -> anyhow::Result<ExitCode> {
+    let store = hub::open_store(settings).await?;
+    known(settings, &args.platform)?;
+    operator::resume(&store, &EmbeddedQueue::new(), &args.platform, &args.reason, &actor()).await?;
+    let value: Value = json!({"platform": args.platform, "paused": false});
+    output.show(&value, || format!("{} is sent to again.", args.platform));
+    store.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn known(settings: &Settings, platform: &str) -> anyhow::Result<()> {
+    let connectors = connectors(settings);
+    if connectors.get(platform).is_some() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = connectors.iter().map(|it| it.id.as_str()).collect();
+    Err(failure(format!("no platform is called `{platform}`"), format!("there are: {}", ids.join(", "))))
+}
