@@ -6,12 +6,19 @@
 //! ([`Store::claim`]), and that the newest version wins. [`crate::queue`] only wakes senders up;
 //! the `deliveries` table is the queue of record.
 
+mod account;
 mod bulk;
 mod claim;
+mod condition;
 mod db;
 mod delivery;
 mod due;
 mod error;
+mod failure;
+mod operate;
+mod platform;
+mod record;
+mod replay;
 mod schema;
 mod settle;
 mod steer;
@@ -19,12 +26,22 @@ mod submission;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod writer;
 
+pub use account::{Account, NewAccount};
 pub use delivery::{Claim, NewAttempt, Settled, Settlement};
 pub use error::StoreError;
+pub use failure::FailureGroup;
+pub use operate::{ReleaseOutcome, WithdrawOutcome};
+pub use platform::{Act, PlatformSwitch, StateCount};
+pub use record::{PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView};
+pub use replay::{
+    NewReplay, REPLAY_MAX, Replay, ReplayFilter, ReplayOutcomes, ReplaySelection, ReplayState,
+};
 pub use schema::MigrationState;
 pub use submission::{DeliveryHead, NewSubmission, RecordHead, RecordState, SubmitOutcome};
+pub use trace::{AttemptView, DeliveryView, FailureView};
 
 use db::{Pools, on};
 use std::sync::Arc;

@@ -92,19 +92,21 @@ pub(super) struct Bulk {
     texts: [OnceLock<String>; SIZES.len() * 2],
 }
 
-macro_rules! bind_rows {
-    ($query:expr, $rows:expr) => {{
+/// Binds cells in order to a query of either engine.
+macro_rules! bind_cells {
+    ($query:expr, $cells:expr) => {{
         let mut query = $query;
-        for cell in $rows.iter().flatten() {
+        for cell in $cells {
             query = match *cell {
-                Cell::Text(value) => query.bind(value),
-                Cell::Int(value) => query.bind(value),
-                Cell::Bool(value) => query.bind(value),
+                $crate::store::bulk::Cell::Text(value) => query.bind(value),
+                $crate::store::bulk::Cell::Int(value) => query.bind(value),
+                $crate::store::bulk::Cell::Bool(value) => query.bind(value),
             };
         }
         query
     }};
 }
+pub(super) use bind_cells;
 
 impl Bulk {
     /// Declares `body`, which reads its rows from `given`.
@@ -135,10 +137,13 @@ impl Bulk {
         let mut touched = 0;
         for (size, part) in parts(rows) {
             let text = self.text(tx, size);
-            touched += on!(tx, |c| bind_rows!(sqlx::query(text), part)
-                .execute(&mut **c)
-                .await?
-                .rows_affected());
+            touched += on!(tx, |c| bind_cells!(
+                sqlx::query(text),
+                part.iter().flatten()
+            )
+            .execute(&mut **c)
+            .await?
+            .rows_affected());
         }
         Ok(touched)
     }
@@ -152,9 +157,12 @@ impl Bulk {
         let mut found = Vec::with_capacity(rows.len());
         for (size, part) in parts(rows) {
             let text = self.text(tx, size);
-            found.extend(on!(tx, |c| bind_rows!(sqlx::query_as::<_, T>(text), part)
-                .fetch_all(&mut **c)
-                .await?));
+            found.extend(on!(tx, |c| bind_cells!(
+                sqlx::query_as::<_, T>(text),
+                part.iter().flatten()
+            )
+            .fetch_all(&mut **c)
+            .await?));
         }
         Ok(found)
     }

@@ -113,8 +113,8 @@ static DOCUMENTS: Bulk = Bulk::new(
      AND p.action = 'publish' AND (p.holds = '[]' OR p.released_at IS NOT NULL))) END",
 );
 
-const RENEW: &str = "UPDATE deliveries SET lease_until = $1, \
-     due_at = CASE WHEN held THEN NULL ELSE $1 END \
+const RENEW: &str = "UPDATE deliveries SET lease_until = CAST($1 AS BIGINT), \
+     due_at = CASE WHEN held THEN NULL ELSE CAST($1 AS BIGINT) END \
      WHERE state = 'sending' AND lease_owner = $2";
 const WANTED_NOW: &str = "SELECT wanted, version, claimed FROM deliveries WHERE id = $1";
 

@@ -15,7 +15,13 @@ const MIGRATIONS: [(i64, &str, &str); 1] = [(
     "initial",
     include_str!("../../schemas/sql/0001_initial.sql"),
 )];
-pub(super) const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
+const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
+#[cfg(test)]
+pub(super) const SHARED: [&str; 1] = [CURRENT];
+#[cfg(test)]
+pub(super) const SQLITE: [&str; 1] = [EXISTS_SQLITE];
+#[cfg(test)]
+pub(super) const POSTGRES: [&str; 1] = [EXISTS_POSTGRES];
 const EXISTS_SQLITE: &str =
     "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
 const EXISTS_POSTGRES: &str = "SELECT COUNT(*) FROM information_schema.tables \

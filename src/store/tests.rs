@@ -3,6 +3,8 @@
 use super::*;
 use crate::record::*;
 
+mod statements;
+
 /// A submission of one publishable entry for two platforms.
 pub(super) fn sample(source_id: &str, revision: i64) -> NewSubmission {
     let content = Content {
@@ -54,24 +56,53 @@ pub(super) fn sample(source_id: &str, revision: i64) -> NewSubmission {
     }
 }
 
-/// A fresh store in a folder of its own; on PostgreSQL in a schema of its own when
-/// `SYNCHUB_TEST_POSTGRES_URL` is set and `SYNCHUB_TEST_STORE` is `postgres`.
+/// A fresh store of its own. `SYNCHUB_TEST_STORE=postgres` together with
+/// `SYNCHUB_TEST_POSTGRES_URL` runs every test here on a new PostgreSQL database instead of a new
+/// SQLite file.
 pub(super) struct Fresh {
     pub(super) store: Store,
+    pub(super) url: String,
     _folder: tempfile::TempDir,
 }
 
 impl Fresh {
     pub(super) async fn open() -> Self {
+        let fresh = Self::unmigrated().await;
+        fresh.migrate().await.unwrap();
+        fresh
+    }
+
+    pub(super) async fn unmigrated() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/hub.db", folder.path().display());
+        let url = match (std::env::var("SYNCHUB_TEST_STORE"), postgres_url()) {
+            (Ok(engine), Some(url)) if engine == "postgres" => new_postgres_database(&url).await,
+            _ => format!("sqlite://{}/hub.db", folder.path().display()),
+        };
         let store = Store::open(&url).await.unwrap();
-        store.migrate().await.unwrap();
         Self {
             store,
+            url,
             _folder: folder,
         }
     }
+}
+
+/// The URL of a PostgreSQL server where databases may be created, without a database name.
+pub(super) fn postgres_url() -> Option<String> {
+    std::env::var("SYNCHUB_TEST_POSTGRES_URL").ok()
+}
+
+/// Creates a database beside the one in `url` and returns its URL.
+pub(super) async fn new_postgres_database(url: &str) -> String {
+    use sqlx::{AssertSqlSafe, Connection};
+    let name = format!("t_{}", uuid::Uuid::now_v7().simple());
+    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
 }
 
 impl std::ops::Deref for Fresh {
