@@ -3,7 +3,10 @@
 use super::*;
 use crate::record::*;
 
+mod claiming;
+mod operating;
 mod statements;
+mod submitting;
 
 /// A submission of one publishable entry for two platforms.
 pub(super) fn sample(source_id: &str, revision: i64) -> NewSubmission {
@@ -112,25 +115,98 @@ impl std::ops::Deref for Fresh {
     }
 }
 
-#[tokio::test]
-async fn a_submission_makes_a_record_with_due_deliveries() {
-    let store = Fresh::open().await;
-    let SubmitOutcome::Changed(head) = store.submit(sample("a", 1)).await.unwrap() else {
-        panic!("a new record");
-    };
-    assert_eq!((head.version, head.state), (1, RecordState::Live));
-    let platforms: Vec<&str> = head.due().map(|(platform, _)| platform).collect();
-    assert_eq!(platforms, ["gazette", "portal"]);
-    let claims = store
-        .claim("portal", None, 10, "me", 5_000, 6_000)
+/// A moment after everything that the tests submit, also by the real clock.
+pub(super) fn later() -> i64 {
+    crate::clock::now_ms() + 1_000_000
+}
+
+/// Takes the one due delivery of `platform` for one second.
+pub(super) async fn claim_one(store: &Store, platform: &str, now: i64) -> Claim {
+    let mut claims = store
+        .claim(platform, None, 10, "sender", now, now + 1_000)
         .await
         .unwrap();
-    assert_eq!(claims.len(), 1);
-    assert_eq!((claims[0].version, claims[0].token), (1, 1));
-    let record: Record = serde_json::from_str(&claims[0].document).unwrap();
-    assert_eq!(record.id, head.record_id);
-    assert_eq!(
-        record.content.index_no.as_deref(),
-        Some("11440200006998012A/2014-00001")
-    );
+    assert_eq!(claims.len(), 1, "one due delivery: {claims:?}");
+    claims.remove(0)
+}
+
+/// Settles `claim`, as sent in the version it was claimed for.
+pub(super) async fn settle(store: &Store, claim: &Claim, outcome: Settled, now: i64) -> bool {
+    store.settle(settlement(claim, outcome, now)).await.unwrap()
+}
+
+pub(super) fn settlement(claim: &Claim, outcome: Settled, now: i64) -> Settlement {
+    Settlement {
+        delivery: claim.delivery.clone(),
+        token: claim.token,
+        sent_version: claim.version,
+        outcome,
+        attempt: NewAttempt {
+            id: AttemptId::generate(),
+            operation: "publish".to_owned(),
+            started_at: now - 10,
+            duration_ms: 10,
+            verdict: "ok".to_owned(),
+            stage: "send".to_owned(),
+            code: "0".to_owned(),
+            message: "done".to_owned(),
+            exchanges: serde_json::json!([{"status": 200}]),
+        },
+        progress: None,
+        now,
+    }
+}
+
+pub(super) fn shown(remote_id: &str) -> Settled {
+    Settled::Shown {
+        remote_id: Some(remote_id.to_owned()),
+        remote_url: Some(format!("https://example.org/{remote_id}")),
+        check_at: None,
+    }
+}
+
+pub(super) fn failed(group: &str) -> Settled {
+    Settled::Failed {
+        stage: "send".to_owned(),
+        class: "reject".to_owned(),
+        code: "E1".to_owned(),
+        text: "no such column".to_owned(),
+        group: group.to_owned(),
+        in_doubt: false,
+    }
+}
+
+pub(super) fn hold(code: HoldCode) -> Hold {
+    Hold {
+        code,
+        detail: "…".to_owned(),
+    }
+}
+
+/// A withdrawal without an entry.
+pub(super) fn withdrawal(source_id: &str, revision: i64) -> NewSubmission {
+    NewSubmission {
+        action: Action::Withdraw,
+        reason: Some("错误".to_owned()),
+        content: None,
+        content_sha256: String::new(),
+        ..sample(source_id, revision)
+    }
+}
+
+/// Submits what must make a version, and returns the answer.
+pub(super) async fn change(store: &Store, new: NewSubmission) -> RecordHead {
+    match store.submit(new).await.unwrap() {
+        SubmitOutcome::Changed(head) => head,
+        other => panic!("a new version, not {other:?}"),
+    }
+}
+
+/// Returns the delivery of a record on one platform.
+pub(super) async fn delivery(store: &Store, record: &RecordId, platform: &str) -> DeliveryView {
+    let view = store.record(record).await.unwrap().unwrap();
+    view.deliveries
+        .into_iter()
+        .find(|delivery| delivery.platform == platform)
+        .unwrap()
 }
