@@ -169,7 +169,7 @@ CREATE TABLE replays (
 
 CREATE TABLE replay_items (
     replay_id       TEXT NOT NULL REFERENCES replays (id),
-    delivery_id     TEXT NOT NULL REFERENCES deliveries (id),
+    delivery_id     TEXT NOT NULL,
     position        BIGINT NOT NULL,
     claimed_before  BIGINT NOT NULL,
     version_before  BIGINT NOT NULL,

@@ -27,6 +27,13 @@ pub(super) struct ClaimRequest {
     lease_until: i64,
 }
 
+/// One wish for more time.
+#[derive(Debug, Clone)]
+pub(super) struct Renewal {
+    lease_owner: String,
+    lease_until: i64,
+}
+
 row! {
     /// A delivery just claimed.
     struct ClaimRow {
@@ -74,18 +81,20 @@ macro_rules! taken {
     };
 }
 
-/// The outer predicate is repeated, so that two processes can never take the same row.
+/// SQLite has one writer at a time, so what was selected is still so when it is updated. The
+/// update finds its rows by id alone: by platform and time it would read the whole backlog.
 const CLAIM: &str = concat!(
     take!(),
-    "WHERE due_at <= $1 AND platform = $4 AND id IN (SELECT id FROM deliveries \
+    "WHERE id IN (SELECT id FROM deliveries \
      WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5)",
     taken!()
 );
-/// As `CLAIM`; processes step over each other's rows instead of waiting for them.
+/// Locked while selected, so that two processes can never take the same row; they step over each
+/// other's rows instead of waiting. The array keeps the planner from reading the whole table.
 const CLAIM_POSTGRES: &str = concat!(
     take!(),
-    "WHERE due_at <= $1 AND platform = $4 AND id IN (SELECT id FROM deliveries \
-     WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED)",
+    "WHERE id = ANY (ARRAY (SELECT id FROM deliveries \
+     WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED))",
     taken!()
 );
 const CLAIM_ONE: &str = concat!(
@@ -95,8 +104,8 @@ const CLAIM_ONE: &str = concat!(
 );
 const CLAIM_ONE_POSTGRES: &str = concat!(
     take!(),
-    "WHERE due_at <= $1 AND platform = $4 AND id IN (SELECT id FROM deliveries \
-     WHERE id = $5 FOR UPDATE SKIP LOCKED)",
+    "WHERE id = ANY (ARRAY (SELECT id FROM deliveries \
+     WHERE due_at <= $1 AND platform = $4 AND id = $5 FOR UPDATE SKIP LOCKED))",
     taken!()
 );
 
@@ -156,13 +165,14 @@ impl Store {
 
     /// Extends all leases of `lease_owner`.
     pub async fn renew(&self, lease_owner: &str, lease_until: i64) -> Result<(), StoreError> {
-        on!(&self.pools().writer, |c| sqlx::query(RENEW)
-            .bind(lease_until)
-            .bind(lease_owner)
-            .execute(c)
-            .await
-            .map(drop))
-        .map_err(StoreError::while_doing("renew leases"))
+        let command = Command::Renew(Renewal {
+            lease_owner: lease_owner.to_owned(),
+            lease_until,
+        });
+        match self.writer().ask(command).await? {
+            Answer::Renew => Ok(()),
+            _ => unreachable!("a renewal is answered by its end"),
+        }
     }
 
     /// Returns what is wanted of a delivery now, the version and the newest token; `None` when
@@ -183,6 +193,18 @@ impl Store {
             })
             .transpose()
     }
+}
+
+/// Extends leases. Goes through the one writer, so that it never waits crosswise with a batch
+/// that settles the same rows.
+pub(super) async fn renew(tx: &mut Tx, renewal: &Renewal) -> Result<(), StoreError> {
+    on!(tx, |c| sqlx::query(RENEW)
+        .bind(renewal.lease_until)
+        .bind(&renewal.lease_owner)
+        .execute(&mut **c)
+        .await
+        .map(drop))
+    .map_err(StoreError::while_doing("renew leases"))
 }
 
 /// Takes deliveries and reads what they are to say.

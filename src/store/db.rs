@@ -20,6 +20,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Statements kept prepared per connection; above the number of texts of this module.
 const STATEMENTS_MAX: usize = 256;
 
+/// Every statement of the writers touches few rows of large tables, by index. Without this, plans
+/// made while a table was small are kept, and read the whole table once it has grown.
+const BY_INDEX: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
+     SET enable_mergejoin = off; SET jit = off";
+
 /// One of the two engines.
 pub(super) enum Db<S, P> {
     Sqlite(S),
@@ -165,6 +170,9 @@ async fn open_postgres(url: &str) -> Result<Pools, StoreError> {
             .acquire_timeout(ACQUIRE_TIMEOUT)
     };
     let writer = pool(POSTGRES_WRITERS_MAX)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(BY_INDEX).execute(connection).await.map(drop) })
+        })
         .connect_with(options.clone())
         .await
         .map_err(StoreError::while_doing("connect to the database"))?;

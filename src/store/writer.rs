@@ -4,7 +4,7 @@
 //! another process is tried again as a whole, then one by one, so that an error of one item never
 //! loses the others. Nobody hears "done" before the commit.
 
-use super::claim::{ClaimRequest, claim};
+use super::claim::{ClaimRequest, Renewal, claim, renew};
 use super::db::{Pools, Tx};
 use super::settle::{ProgressUpdate, release, save_progress, settle};
 use super::submit::submit;
@@ -26,6 +26,7 @@ pub(super) enum Command {
     Settle(Box<Settlement>),
     Progress(ProgressUpdate),
     Release(Vec<(DeliveryId, i64)>),
+    Renew(Renewal),
     Claim(ClaimRequest),
 }
 
@@ -35,6 +36,7 @@ pub(super) enum Answer {
     Settle(bool),
     Progress(bool),
     Release,
+    Renew,
     Claim(Vec<Claim>),
 }
 
@@ -164,7 +166,7 @@ async fn answer_in(tx: &mut Tx, commands: &[&Command]) -> Result<Vec<Answer>, St
             Command::Settle(settlement) => settlements.push(&**settlement),
             Command::Release(claims) => released.extend(claims),
             Command::Submit(new) => submissions.push(new),
-            Command::Claim(_) => {}
+            Command::Renew(_) | Command::Claim(_) => {}
         }
     }
     let mut progressed = save_progress(tx, &progress).await?.into_iter();
@@ -178,6 +180,10 @@ async fn answer_in(tx: &mut Tx, commands: &[&Command]) -> Result<Vec<Answer>, St
             Command::Progress(_) => Answer::Progress(progressed.next().expect(ONE_EACH)),
             Command::Settle(_) => Answer::Settle(settled.next().expect(ONE_EACH)),
             Command::Release(_) => Answer::Release,
+            Command::Renew(renewal) => {
+                renew(tx, renewal).await?;
+                Answer::Renew
+            }
             Command::Submit(_) => Answer::Submit(Box::new(submitted.next().expect(ONE_EACH))),
             Command::Claim(request) => Answer::Claim(claim(tx, request).await?),
         });

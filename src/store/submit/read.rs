@@ -62,18 +62,18 @@ static KEYS: Bulk = Bulk::new(
 static BY_SOURCE: Bulk = Bulk::locking(
     &[("source", Kind::Text), ("source_id", Kind::Text)],
     "SELECT r.id, r.source, r.source_id, r.revision, r.version, r.state, r.action, \
-     r.content_sha256, r.body_sha256, r.index_no, n.holds, n.warnings, n.platforms FROM given \
+     r.content_sha256, r.body_sha256, r.index_no, w.holds, w.warnings, w.platforms FROM given \
      JOIN records r ON r.source = given.source AND r.source_id = given.source_id \
-     JOIN versions n ON n.record_id = r.id AND n.version = r.version",
+     JOIN versions w ON w.record_id = r.id AND w.version = r.version",
     " FOR UPDATE OF r",
 );
 
 static BY_ID: Bulk = Bulk::locking(
     &[("id", Kind::Text)],
     "SELECT r.id, r.source, r.source_id, r.revision, r.version, r.state, r.action, \
-     r.content_sha256, r.body_sha256, r.index_no, n.holds, n.warnings, n.platforms FROM given \
+     r.content_sha256, r.body_sha256, r.index_no, w.holds, w.warnings, w.platforms FROM given \
      JOIN records r ON r.id = given.id \
-     JOIN versions n ON n.record_id = r.id AND n.version = r.version",
+     JOIN versions w ON w.record_id = r.id AND w.version = r.version",
     " FOR UPDATE OF r",
 );
 

@@ -116,3 +116,59 @@ async fn every_statement_is_understood_by_postgres() {
     let Some(url) = postgres_url() else { return };
     prepare_all(&new_postgres_database(&url).await, true).await;
 }
+
+/// Statements that count everything, and say so.
+const WHOLE_TABLES: [&str; 1] = ["count FROM deliveries GROUP BY state, platform"];
+/// The tables that grow without end, with their aliases in our texts.
+const LARGE_TABLES: [&str; 15] = [
+    "records",
+    "submissions",
+    "versions",
+    "attachments",
+    "deliveries",
+    "attempts",
+    "replay_items",
+    "d",
+    "e",
+    "i",
+    "p",
+    "r",
+    "s",
+    "shown",
+    "w",
+];
+
+#[tokio::test]
+async fn no_statement_reads_a_whole_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/hub.db", folder.path().display());
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let crate::store::db::Db::Sqlite(pool) = &store.pools().writer else {
+        unreachable!("opened above")
+    };
+    let mut problems = Vec::new();
+    for text in statements(false) {
+        if WHOLE_TABLES.iter().any(|part| text.contains(part)) {
+            continue;
+        }
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")))
+                .fetch_all(pool)
+                .await
+                .unwrap();
+        for (_, _, _, step) in plan {
+            let mut words = step.split(' ');
+            let scans = words.next() == Some("SCAN")
+                && words
+                    .next()
+                    .is_some_and(|name| LARGE_TABLES.contains(&name));
+            // In the order of an index, up to a limit, is a page.
+            let page = step.contains("INDEX") && text.contains("LIMIT");
+            if scans && !page {
+                problems.push(format!("{step}\nin: {text}"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
