@@ -6,102 +6,106 @@
 //! ([`Store::claim`]), and that the newest version wins. [`crate::queue`] only wakes senders up;
 //! the `deliveries` table is the queue of record.
 
+mod account;
+mod bulk;
+mod claim;
+mod condition;
+mod db;
 mod delivery;
+mod due;
 mod error;
+mod failure;
+mod operate;
+mod platform;
+mod record;
+mod replay;
+mod schema;
+mod settle;
+mod steer;
 mod submission;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod writer;
 
+pub use account::{Account, NewAccount};
 pub use delivery::{Claim, NewAttempt, Settled, Settlement};
 pub use error::StoreError;
+pub use failure::FailureGroup;
+pub use operate::{ReleaseOutcome, WithdrawOutcome};
+pub use platform::{Act, PlatformSwitch, StateCount};
+pub use record::{PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView};
+pub use replay::{
+    NewReplay, REPLAY_MAX, Replay, ReplayFilter, ReplayOutcomes, ReplaySelection, ReplayState,
+};
+pub use schema::MigrationState;
 pub use submission::{DeliveryHead, NewSubmission, RecordHead, RecordState, SubmitOutcome};
+pub use trace::{AttemptView, DeliveryView, FailureView};
 
-use crate::record::{DeliveryId, Wanted};
-use serde_json::Value;
+use db::{Pools, on};
+use std::sync::Arc;
+use writer::Writer;
+
+const PING: &str = "SELECT 1";
 
 /// The store; cheap to clone.
 #[derive(Clone)]
-pub struct Store {}
-
-/// How far the schema of the database is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MigrationState {
-    /// The version of the database; 0 when it is empty.
-    pub current: i64,
-    /// The newest version this release knows.
-    pub newest: i64,
+pub struct Store {
+    inner: Arc<Inner>,
 }
 
-#[allow(unused_variables, missing_docs, clippy::todo)]
+struct Inner {
+    pools: Arc<Pools>,
+    writer: Writer,
+}
+
 impl Store {
+    /// Opens the database at `url`: `sqlite://path/to/file.db` (made when missing) or
+    /// `postgres://…`. Call [`Store::migrate`] before anything else.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        todo!()
+        let pools = Arc::new(Pools::open(url).await?);
+        let writer = Writer::start(Arc::clone(&pools));
+        Ok(Self {
+            inner: Arc::new(Inner { pools, writer }),
+        })
     }
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub async fn migration_state(&self) -> Result<MigrationState, StoreError> {
-        todo!()
-    }
+
+    /// Asks the database whether it answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        todo!()
+        on!(&self.pools().reader, |c| sqlx::query(PING)
+            .execute(c)
+            .await
+            .map(drop))
+        .map_err(StoreError::while_doing("answer a ping"))
     }
+
+    /// Commits what was handed over, then closes the connections. Later calls get
+    /// [`StoreError::Closed`].
     pub async fn close(&self) {
-        todo!()
+        self.inner.writer.close().await;
+        self.pools().close().await;
     }
-    pub async fn submit(&self, new: NewSubmission) -> Result<SubmitOutcome, StoreError> {
-        todo!()
+
+    fn pools(&self) -> &Pools {
+        &self.inner.pools
     }
-    pub async fn enqueue_submit(
-        &self,
-        new: NewSubmission,
-    ) -> Result<impl Future<Output = Result<SubmitOutcome, StoreError>> + use<>, StoreError> {
-        Ok(std::future::ready(Err(StoreError::Closed)))
+
+    fn writer(&self) -> &Writer {
+        &self.inner.writer
     }
-    pub async fn claim(
-        &self,
-        platform: &str,
-        ids: Option<&[DeliveryId]>,
-        limit: i64,
-        lease_owner: &str,
-        now: i64,
-        lease_until: i64,
-    ) -> Result<Vec<Claim>, StoreError> {
-        todo!()
-    }
-    pub async fn renew(&self, lease_owner: &str, lease_until: i64) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub async fn release(&self, claims: &[(DeliveryId, i64)]) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub async fn wanted_now(
-        &self,
-        delivery: &DeliveryId,
-    ) -> Result<Option<(Wanted, i64, i64)>, StoreError> {
-        todo!()
-    }
-    pub async fn save_progress(
-        &self,
-        delivery: &DeliveryId,
-        token: i64,
-        progress: Value,
-        remote_id: Option<String>,
-        remote_url: Option<String>,
-    ) -> Result<bool, StoreError> {
-        todo!()
-    }
-    pub async fn settle(&self, settlement: Settlement) -> Result<bool, StoreError> {
-        todo!()
-    }
-    pub async fn due_platforms(&self, now: i64) -> Result<Vec<(String, i64)>, StoreError> {
-        todo!()
-    }
-    pub async fn attachment(&self, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        todo!()
-    }
-    pub async fn is_paused(&self, platform: &str, now: i64) -> Result<bool, StoreError> {
-        todo!()
-    }
-    pub async fn next_due_at(&self) -> Result<Option<i64>, StoreError> {
-        todo!()
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the address: it may hold a password.
+        let engine = match self.pools().writer {
+            db::Db::Sqlite(_) => "sqlite",
+            db::Db::Postgres(_) => "postgres",
+        };
+        formatter
+            .debug_struct("Store")
+            .field("engine", &engine)
+            .finish()
     }
 }

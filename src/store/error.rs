@@ -74,4 +74,39 @@ impl StoreError {
             what: format!("{column} of {id}"),
         }
     }
+
+    /// Returns whether another process was in the way, so that trying again may succeed.
+    pub(super) fn is_conflict(&self) -> bool {
+        match self {
+            Self::Contended => true,
+            Self::Unavailable { source, .. } => source.as_database_error().is_some_and(|error| {
+                error.is_unique_violation()
+                    || error
+                        .code()
+                        .is_some_and(|code| CONFLICT_CODES.contains(&code.as_ref()))
+            }),
+            Self::Address { .. }
+            | Self::NewerSchema { .. }
+            | Self::Migration { .. }
+            | Self::Corrupt { .. }
+            | Self::TooMany { .. }
+            | Self::Closed => false,
+        }
+    }
+
+    /// Returns whether one item of a batch may be to blame, rather than the database as a whole.
+    pub(super) fn concerns_one_item(&self) -> bool {
+        match self {
+            Self::Contended | Self::Corrupt { .. } => true,
+            Self::Unavailable { source, .. } => source.as_database_error().is_some(),
+            Self::Address { .. }
+            | Self::NewerSchema { .. }
+            | Self::Migration { .. }
+            | Self::TooMany { .. }
+            | Self::Closed => false,
+        }
+    }
 }
+
+/// PostgreSQL: serialisation failure, deadlock. SQLite: busy, and busy with an old snapshot.
+const CONFLICT_CODES: [&str; 4] = ["40001", "40P01", "5", "517"];

@@ -1,0 +1,302 @@
+//! Takes due deliveries for one sender, and the fencing that keeps it the only one.
+//!
+//! `claimed` counts the claims of a delivery and is the token of the newest; `settled` counts
+//! those that are accounted for. A gap of more than one at a claim means that an earlier sender
+//! vanished and may have acted.
+
+use super::bulk::{Bulk, Kind, cells};
+use super::db::{Db, Tx, on, row};
+use super::steer::parse_wanted;
+use super::submit::parse_json;
+use super::writer::{Answer, Command};
+use super::{Claim, Store, StoreError};
+use crate::record::{DeliveryId, Wanted};
+use std::collections::HashMap;
+
+/// How many deliveries one claim may take.
+const CLAIMS_MAX: i64 = 1000;
+
+/// One wish for work.
+#[derive(Debug, Clone)]
+pub(super) struct ClaimRequest {
+    platform: String,
+    ids: Option<Vec<DeliveryId>>,
+    limit: i64,
+    lease_owner: String,
+    now: i64,
+    lease_until: i64,
+}
+
+/// One wish for more time.
+#[derive(Debug, Clone)]
+pub(super) struct Renewal {
+    lease_owner: String,
+    lease_until: i64,
+}
+
+row! {
+    /// A delivery just claimed.
+    struct ClaimRow {
+        id: String,
+        record_id: String,
+        platform: String,
+        wanted: String,
+        version: i64,
+        claimed: i64,
+        settled: i64,
+        tries: i64,
+        first_tried_at: Option<i64>,
+        delivered_at: Option<i64>,
+        progress: Option<String>,
+        remote_id: Option<String>,
+        remote_url: Option<String>,
+        shown_version: Option<i64>,
+    }
+}
+
+row! {
+    /// What a claimed delivery is to say.
+    struct DocumentRow { id: String, document: Option<String>, reason: Option<String> }
+}
+
+/// What a claim does to a row. A row still in `sending` was left by a sender that vanished: that
+/// counts as a try, so that a record that kills its senders does not do so for ever. Progress
+/// belongs to the version of the last claim.
+macro_rules! take {
+    () => {
+        "UPDATE deliveries SET \
+         progress = CASE WHEN claimed_version = version THEN progress ELSE NULL END, \
+         tries = CASE WHEN state = 'sending' AND claimed_version = version THEN tries + 1 \
+         ELSE tries END, \
+         first_tried_at = CASE WHEN state = 'sending' AND claimed_version = version \
+         THEN COALESCE(first_tried_at, $1) ELSE first_tried_at END, \
+         state = 'sending', claimed = claimed + 1, claimed_version = version, \
+         lease_owner = $2, lease_until = $3, due_at = $3, updated_at = $1 "
+    };
+}
+macro_rules! taken {
+    () => {
+        " RETURNING id, record_id, platform, wanted, version, claimed, settled, tries, \
+         first_tried_at, delivered_at, progress, remote_id, remote_url, shown_version"
+    };
+}
+
+/// SQLite has one writer at a time, so what was selected is still so when it is updated. The
+/// update finds its rows by id alone: by platform and time it would read the whole backlog.
+const CLAIM: &str = concat!(
+    take!(),
+    "WHERE id IN (SELECT id FROM deliveries \
+     WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5)",
+    taken!()
+);
+/// Locked while selected, so that two processes can never take the same row; they step over each
+/// other's rows instead of waiting. The array keeps the planner from reading the whole table.
+const CLAIM_POSTGRES: &str = concat!(
+    take!(),
+    "WHERE id = ANY (ARRAY (SELECT id FROM deliveries \
+     WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED))",
+    taken!()
+);
+const CLAIM_ONE: &str = concat!(
+    take!(),
+    "WHERE due_at <= $1 AND platform = $4 AND id = $5",
+    taken!()
+);
+const CLAIM_ONE_POSTGRES: &str = concat!(
+    take!(),
+    "WHERE id = ANY (ARRAY (SELECT id FROM deliveries \
+     WHERE due_at <= $1 AND platform = $4 AND id = $5 FOR UPDATE SKIP LOCKED))",
+    taken!()
+);
+
+/// What shall be shown says the wanted version; what shall be gone, the version that is or may
+/// be shown: never one that a gate holds.
+static DOCUMENTS: Bulk = Bulk::new(
+    &[("id", Kind::Text)],
+    "SELECT d.id, shown.document, w.reason FROM given \
+     JOIN deliveries d ON d.id = given.id \
+     JOIN versions w ON w.record_id = d.record_id AND w.version = d.version \
+     LEFT JOIN versions shown ON shown.record_id = d.record_id AND shown.version = \
+     CASE WHEN d.wanted = 'shown' THEN d.version ELSE COALESCE(d.shown_version, \
+     (SELECT MAX(p.version) FROM versions p WHERE p.record_id = d.record_id \
+     AND p.action = 'publish' AND (p.holds = '[]' OR p.released_at IS NOT NULL))) END",
+);
+
+const RENEW: &str = "UPDATE deliveries SET lease_until = CAST($1 AS BIGINT), \
+     due_at = CASE WHEN held THEN NULL ELSE CAST($1 AS BIGINT) END \
+     WHERE state = 'sending' AND lease_owner = $2";
+const WANTED_NOW: &str = "SELECT wanted, version, claimed FROM deliveries WHERE id = $1";
+
+#[cfg(test)]
+pub(super) const SHARED: [&str; 3] = [CLAIM_ONE, RENEW, WANTED_NOW];
+#[cfg(test)]
+pub(super) const SQLITE: [&str; 1] = [CLAIM];
+#[cfg(test)]
+pub(super) const POSTGRES: [&str; 2] = [CLAIM_POSTGRES, CLAIM_ONE_POSTGRES];
+#[cfg(test)]
+pub(super) static BULKS: [&Bulk; 1] = [&DOCUMENTS];
+
+impl Store {
+    /// Takes up to `limit` due deliveries of `platform`, the longest due first, of `ids` only
+    /// when given. Each belongs to `lease_owner` until `lease_until`, or until it is settled or
+    /// released. A paused platform is the caller's concern.
+    pub async fn claim(
+        &self,
+        platform: &str,
+        ids: Option<&[DeliveryId]>,
+        limit: i64,
+        lease_owner: &str,
+        now: i64,
+        lease_until: i64,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let request = ClaimRequest {
+            platform: platform.to_owned(),
+            ids: ids.map(<[DeliveryId]>::to_vec),
+            limit: limit.min(CLAIMS_MAX),
+            lease_owner: lease_owner.to_owned(),
+            now,
+            lease_until,
+        };
+        match self.writer().ask(Command::Claim(request)).await? {
+            Answer::Claim(claims) => Ok(claims),
+            _ => unreachable!("a claim is answered by claims"),
+        }
+    }
+
+    /// Extends all leases of `lease_owner`.
+    pub async fn renew(&self, lease_owner: &str, lease_until: i64) -> Result<(), StoreError> {
+        let command = Command::Renew(Renewal {
+            lease_owner: lease_owner.to_owned(),
+            lease_until,
+        });
+        match self.writer().ask(command).await? {
+            Answer::Renew => Ok(()),
+            _ => unreachable!("a renewal is answered by its end"),
+        }
+    }
+
+    /// Returns what is wanted of a delivery now, the version and the newest token; `None` when
+    /// there is no such delivery. A cheap look before sending.
+    pub async fn wanted_now(
+        &self,
+        delivery: &DeliveryId,
+    ) -> Result<Option<(Wanted, i64, i64)>, StoreError> {
+        let found: Option<(String, i64, i64)> =
+            on!(&self.pools().reader, |c| sqlx::query_as(WANTED_NOW)
+                .bind(delivery.as_str())
+                .fetch_optional(c)
+                .await)
+            .map_err(StoreError::while_doing("read what is wanted"))?;
+        found
+            .map(|(wanted, version, token)| {
+                Ok((parse_wanted(&wanted, delivery.as_str())?, version, token))
+            })
+            .transpose()
+    }
+}
+
+/// Extends leases. Goes through the one writer, so that it never waits crosswise with a batch
+/// that settles the same rows.
+pub(super) async fn renew(tx: &mut Tx, renewal: &Renewal) -> Result<(), StoreError> {
+    on!(tx, |c| sqlx::query(RENEW)
+        .bind(renewal.lease_until)
+        .bind(&renewal.lease_owner)
+        .execute(&mut **c)
+        .await
+        .map(drop))
+    .map_err(StoreError::while_doing("renew leases"))
+}
+
+/// Takes deliveries and reads what they are to say.
+pub(super) async fn claim(tx: &mut Tx, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+    let failed = StoreError::while_doing("claim deliveries");
+    let rows = match &request.ids {
+        None => claim_due(tx, request).await.map_err(&failed)?,
+        Some(ids) => claim_these(tx, request, ids).await.map_err(&failed)?,
+    };
+    let given: Vec<_> = rows.iter().map(|row| cells![&row.id]).collect();
+    let documents: Vec<DocumentRow> = DOCUMENTS.fetch(tx, &given).await.map_err(&failed)?;
+    let mut documents: HashMap<String, DocumentRow> = documents
+        .into_iter()
+        .map(|row| (row.id.clone(), row))
+        .collect();
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in rows {
+        let document = documents.remove(&row.id);
+        claims.push(row.understand(document)?);
+    }
+    Ok(claims)
+}
+
+async fn claim_due(tx: &mut Tx, request: &ClaimRequest) -> Result<Vec<ClaimRow>, sqlx::Error> {
+    let text = match tx {
+        Db::Sqlite(_) => CLAIM,
+        Db::Postgres(_) => CLAIM_POSTGRES,
+    };
+    let mut rows: Vec<ClaimRow> = on!(tx, |c| sqlx::query_as(text)
+        .bind(request.now)
+        .bind(&request.lease_owner)
+        .bind(request.lease_until)
+        .bind(&request.platform)
+        .bind(request.limit)
+        .fetch_all(&mut **c)
+        .await)?;
+    // Ids sort by time, so older records go first.
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(rows)
+}
+
+async fn claim_these(
+    tx: &mut Tx,
+    request: &ClaimRequest,
+    ids: &[DeliveryId],
+) -> Result<Vec<ClaimRow>, sqlx::Error> {
+    let text = match tx {
+        Db::Sqlite(_) => CLAIM_ONE,
+        Db::Postgres(_) => CLAIM_ONE_POSTGRES,
+    };
+    let mut rows = Vec::new();
+    for id in ids.iter().take(request.limit.max(0) as usize) {
+        let row: Option<ClaimRow> = on!(&mut *tx, |c| sqlx::query_as(text)
+            .bind(request.now)
+            .bind(&request.lease_owner)
+            .bind(request.lease_until)
+            .bind(&request.platform)
+            .bind(id.as_str())
+            .fetch_optional(&mut **c)
+            .await)?;
+        rows.extend(row);
+    }
+    Ok(rows)
+}
+
+impl ClaimRow {
+    fn understand(self, document: Option<DocumentRow>) -> Result<Claim, StoreError> {
+        let wanted = parse_wanted(&self.wanted, &self.id)?;
+        let missing = || StoreError::corrupt("versions.document for delivery", &self.id);
+        let said = document.ok_or_else(missing)?;
+        Ok(Claim {
+            wanted,
+            version: self.version,
+            token: self.claimed,
+            in_doubt: self.claimed - self.settled > 1,
+            was_delivered: wanted == Wanted::Shown && self.shown_version == Some(self.version),
+            tries: self.tries,
+            first_tried_at: self.first_tried_at,
+            delivered_at: self.delivered_at,
+            progress: self
+                .progress
+                .as_deref()
+                .map(|text| parse_json(text, "deliveries.progress", &self.id))
+                .transpose()?,
+            document: said.document.ok_or_else(missing)?,
+            reason: said.reason,
+            delivery: self.id.into(),
+            record_id: self.record_id.into(),
+            platform: self.platform,
+            remote_id: self.remote_id,
+            remote_url: self.remote_url,
+            shown_version: self.shown_version,
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! The two engines behind one SQL text.
+//!
+//! Every statement is written once; [`on!`] runs the same Rust body against the concrete driver of
+//! the engine that the URL chose, and [`from_row!`] reads the same row struct from both.
+
+use super::StoreError;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Postgres, Sqlite, Transaction};
+use std::str::FromStr;
+use std::time::Duration;
+
+const SQLITE_READERS_MAX: u32 = 4;
+const POSTGRES_READERS_MAX: u32 = 8;
+const POSTGRES_WRITERS_MAX: u32 = 4;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Statements kept prepared per connection; above the number of texts of this module.
+const STATEMENTS_MAX: usize = 256;
+
+/// Every statement of the writers touches few rows of large tables, by index. Without this, plans
+/// made while a table was small are kept, and read the whole table once it has grown.
+const BY_INDEX: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
+     SET enable_mergejoin = off; SET jit = off";
+
+/// One of the two engines.
+pub(super) enum Db<S, P> {
+    Sqlite(S),
+    Postgres(P),
+}
+
+/// Connections of the chosen engine.
+pub(super) type Pool = Db<SqlitePool, PgPool>;
+/// A transaction on the chosen engine.
+pub(super) type Tx = Db<Transaction<'static, Sqlite>, Transaction<'static, Postgres>>;
+
+/// Runs one body against the concrete driver: `on!(pool, |c| query(SQL).execute(c).await)`.
+macro_rules! on {
+    ($db:expr, |$c:ident| $body:expr) => {
+        match $db {
+            $crate::store::db::Db::Sqlite($c) => $body,
+            $crate::store::db::Db::Postgres($c) => $body,
+        }
+    };
+}
+pub(super) use on;
+
+/// Declares a row struct and reads it by column names from both engines.
+macro_rules! row {
+    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub(super) struct $name { $(pub(super) $field: $type),* }
+
+        impl<'r, R> sqlx::FromRow<'r, R> for $name
+        where
+            R: sqlx::Row,
+            &'static str: sqlx::ColumnIndex<R>,
+            $($type: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,)*
+        {
+            fn from_row(row: &'r R) -> sqlx::Result<Self> {
+                Ok(Self { $($field: row.try_get(stringify!($field))?),* })
+            }
+        }
+    };
+}
+pub(super) use row;
+
+/// A row type that both engines can deliver.
+pub(super) trait AnyRow:
+    for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow>
+    + for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>
+    + Send
+    + Unpin
+{
+}
+
+impl<T> AnyRow for T where
+    T: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow>
+        + for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>
+        + Send
+        + Unpin
+{
+}
+
+/// The connections of a store: many may read, few may write.
+pub(super) struct Pools {
+    pub(super) reader: Pool,
+    pub(super) writer: Pool,
+}
+
+impl Pools {
+    /// Connects to the engine that the scheme of `url` names.
+    pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => open_sqlite(url).await,
+            Some("postgres" | "postgresql") => open_postgres(url).await,
+            Some(_) | None => Err(StoreError::Address {
+                reason: "it must begin with sqlite:// or postgres://".to_owned(),
+            }),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        on!(&self.reader, |c| c.close().await);
+        on!(&self.writer, |c| c.close().await);
+    }
+}
+
+impl Pool {
+    /// Begins a transaction that may write at once: SQLite takes the write lock here, so that it
+    /// never has to upgrade a read.
+    pub(super) async fn begin_write(&self) -> Result<Tx, sqlx::Error> {
+        Ok(match self {
+            Db::Sqlite(pool) => Db::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Db::Postgres(pool) => Db::Postgres(pool.begin().await?),
+        })
+    }
+}
+
+impl Tx {
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        on!(self, |c| c.commit().await)
+    }
+}
+
+async fn open_sqlite(url: &str) -> Result<Pools, StoreError> {
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|_| StoreError::Address {
+            reason: "it must look like sqlite://path/to/file.db".to_owned(),
+        })?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An accepted submission must survive a power cut, so not NORMAL.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("cache_size", "-32768")
+        .statement_cache_capacity(STATEMENTS_MAX);
+    // One writer: SQLite has one write lock, and waiting in our own line is fair and cheap.
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.clone())
+        .await
+        .map_err(StoreError::while_doing("open the database file"))?;
+    let reader = SqlitePoolOptions::new()
+        .max_connections(SQLITE_READERS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options.pragma("query_only", "ON"));
+    Ok(Pools {
+        reader: Db::Sqlite(reader),
+        writer: Db::Sqlite(writer),
+    })
+}
+
+async fn open_postgres(url: &str) -> Result<Pools, StoreError> {
+    // The driver's own text could repeat the password, so it is dropped.
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| StoreError::Address {
+            reason: "it must look like postgres://user:password@host:port/database".to_owned(),
+        })?
+        .application_name("synchub")
+        .statement_cache_capacity(STATEMENTS_MAX);
+    let pool = |connections_max| {
+        PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+    };
+    let writer = pool(POSTGRES_WRITERS_MAX)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(BY_INDEX).execute(connection).await.map(drop) })
+        })
+        .connect_with(options.clone())
+        .await
+        .map_err(StoreError::while_doing("connect to the database"))?;
+    let reader = pool(POSTGRES_READERS_MAX).connect_lazy_with(options);
+    Ok(Pools {
+        reader: Db::Postgres(reader),
+        writer: Db::Postgres(writer),
+    })
+}

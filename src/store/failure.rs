@@ -1,0 +1,94 @@
+//! Failures that need a person, gathered by cause.
+
+use super::db::{on, row};
+use super::{Store, StoreError};
+use crate::record::{DeliveryId, RecordId};
+use serde::Serialize;
+
+/// How many groups are read, the largest.
+const GROUPS_MAX: i64 = 500;
+
+/// Failures with one cause on one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailureGroup {
+    /// The name of the group, for a replay.
+    pub group: String,
+    /// The platform.
+    pub platform: String,
+    /// The step or phase.
+    pub stage: String,
+    /// The class of the verdict.
+    pub class: String,
+    /// The platform's or the hub's code.
+    pub code: String,
+    /// One sentence, of the example.
+    pub text: String,
+    /// How many deliveries.
+    pub count: i64,
+    /// When the first of them failed.
+    pub first_at: i64,
+    /// When the last of them failed.
+    pub last_at: i64,
+    /// One of them.
+    pub example_delivery: DeliveryId,
+    /// The record of that one.
+    pub example_record: RecordId,
+}
+
+row! {
+    /// A group with its example.
+    struct GroupRow {
+        failure_group: String,
+        platform: String,
+        failure_stage: Option<String>,
+        failure_class: Option<String>,
+        failure_code: Option<String>,
+        failure_text: Option<String>,
+        count: i64,
+        first_at: i64,
+        last_at: i64,
+        example: String,
+        record_id: String,
+    }
+}
+
+const GROUPS: &str = "SELECT g.failure_group, g.platform, e.failure_stage, e.failure_class, \
+     e.failure_code, e.failure_text, g.count, g.first_at, g.last_at, g.example, e.record_id \
+     FROM (SELECT failure_group, platform, COUNT(*) AS count, MIN(updated_at) AS first_at, \
+     MAX(updated_at) AS last_at, MIN(id) AS example FROM deliveries WHERE state = 'failed' \
+     AND failure_group IS NOT NULL GROUP BY failure_group, platform) AS g \
+     JOIN deliveries e ON e.id = g.example \
+     ORDER BY g.count DESC, g.failure_group, g.platform LIMIT $1";
+
+#[cfg(test)]
+pub(super) const SHARED: [&str; 1] = [GROUPS];
+
+impl Store {
+    /// Returns the failures by cause, the largest group first, up to 500 groups.
+    pub async fn failures(&self) -> Result<Vec<FailureGroup>, StoreError> {
+        let rows: Vec<GroupRow> = on!(&self.pools().reader, |c| sqlx::query_as(GROUPS)
+            .bind(GROUPS_MAX)
+            .fetch_all(c)
+            .await)
+        .map_err(StoreError::while_doing("read failures"))?;
+        Ok(rows.into_iter().map(GroupRow::into_group).collect())
+    }
+}
+
+impl GroupRow {
+    fn into_group(self) -> FailureGroup {
+        FailureGroup {
+            group: self.failure_group,
+            platform: self.platform,
+            stage: self.failure_stage.unwrap_or_default(),
+            class: self.failure_class.unwrap_or_default(),
+            code: self.failure_code.unwrap_or_default(),
+            text: self.failure_text.unwrap_or_default(),
+            count: self.count,
+            first_at: self.first_at,
+            last_at: self.last_at,
+            example_delivery: self.example.into(),
+            example_record: self.record_id.into(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Brings the schema up to date, forward only.
+//!
+//! The files under `schemas/sql/` are compiled in; their checksums are kept in the database, so
+//! that a file that was applied can never be changed afterwards unnoticed.
+
+use super::db::{Pool, on};
+use super::{Store, StoreError};
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use std::sync::Arc;
+
+/// All migrations in order; a test compares this with the folder.
+const MIGRATIONS: [(i64, &str, &str); 1] = [(
+    1,
+    "initial",
+    include_str!("../../schemas/sql/0001_initial.sql"),
+)];
+const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
+#[cfg(test)]
+pub(super) const SHARED: [&str; 1] = [CURRENT];
+#[cfg(test)]
+pub(super) const SQLITE: [&str; 1] = [EXISTS_SQLITE];
+#[cfg(test)]
+pub(super) const POSTGRES: [&str; 1] = [EXISTS_POSTGRES];
+const EXISTS_SQLITE: &str =
+    "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
+const EXISTS_POSTGRES: &str = "SELECT COUNT(*) FROM information_schema.tables \
+     WHERE table_name = '_sqlx_migrations' AND table_schema = CURRENT_SCHEMA()";
+
+/// How far the schema of the database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MigrationState {
+    /// The version of the database; 0 when it is empty.
+    pub current: i64,
+    /// The newest version this release knows.
+    pub newest: i64,
+}
+
+impl MigrationState {
+    /// Returns whether nothing is left to apply.
+    pub fn is_current(&self) -> bool {
+        self.current == self.newest
+    }
+}
+
+impl Store {
+    /// Applies what is missing; several processes may do so at once.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.migration_state().await?;
+        let migrations = MIGRATIONS
+            .into_iter()
+            .map(|(version, name, text)| {
+                Migration::new(
+                    version,
+                    name.into(),
+                    MigrationType::Simple,
+                    text.into_sql_str(),
+                    false,
+                )
+            })
+            .collect();
+        let migrator = Migrator::with_migrations(migrations);
+        on!(&self.pools().writer, |c| migrator.run(c).await).map_err(|source| {
+            StoreError::Migration {
+                source: Arc::new(source),
+            }
+        })
+    }
+
+    /// Returns how far the database is; an error when it is ahead of this release.
+    pub async fn migration_state(&self) -> Result<MigrationState, StoreError> {
+        let newest = MIGRATIONS[MIGRATIONS.len() - 1].0;
+        let current = current(&self.pools().reader)
+            .await
+            .map_err(StoreError::while_doing("read the schema version"))?;
+        if current > newest {
+            return Err(StoreError::NewerSchema { current, newest });
+        }
+        Ok(MigrationState { current, newest })
+    }
+}
+
+async fn current(pool: &Pool) -> Result<i64, sqlx::Error> {
+    let exists: (i64,) = match pool {
+        Pool::Sqlite(c) => sqlx::query_as(EXISTS_SQLITE).fetch_one(c).await?,
+        Pool::Postgres(c) => sqlx::query_as(EXISTS_POSTGRES).fetch_one(c).await?,
+    };
+    if exists.0 == 0 {
+        return Ok(0);
+    }
+    let (version,): (i64,) = on!(pool, |c| sqlx::query_as(CURRENT).fetch_one(c).await)?;
+    Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_listed_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/sql");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let listed: Vec<String> = MIGRATIONS
+            .iter()
+            .map(|(version, name, _)| format!("{version:04}_{name}.sql"))
+            .collect();
+        assert_eq!(files, listed);
+    }
+}

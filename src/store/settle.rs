@@ -1,0 +1,429 @@
+//! Stores how claims ended: attempts always, the delivery only for the newest claim.
+
+use super::bulk::{Bulk, Cell, Kind, cells};
+use super::db::{Tx, row};
+use super::writer::{Answer, Command};
+use super::{Settled, Settlement, Store, StoreError};
+use crate::clock::now_ms;
+use crate::record::DeliveryId;
+use serde_json::Value;
+use std::collections::HashSet;
+
+/// Progress of one claim in the middle of its steps.
+#[derive(Debug, Clone)]
+pub(super) struct ProgressUpdate {
+    delivery: DeliveryId,
+    token: i64,
+    progress: String,
+    remote_id: Option<String>,
+    remote_url: Option<String>,
+}
+
+row! {
+    /// A delivery that took a settlement or progress.
+    struct TakenRow { id: String, claimed: i64 }
+}
+
+static INSERT_ATTEMPTS: Bulk = Bulk::new(
+    &[
+        ("id", Kind::Text),
+        ("delivery_id", Kind::Text),
+        ("version", Kind::Int),
+        ("operation", Kind::Text),
+        ("started_at", Kind::Int),
+        ("duration_ms", Kind::Int),
+        ("verdict", Kind::Text),
+        ("stage", Kind::Text),
+        ("code", Kind::Text),
+        ("message", Kind::Text),
+        ("exchanges", Kind::Text),
+    ],
+    "INSERT INTO attempts (id, delivery_id, record_id, platform, version, operation, \
+     started_at, duration_ms, verdict, stage, code, message, exchanges) \
+     SELECT given.id, d.id, d.record_id, d.platform, given.version, given.operation, \
+     given.started_at, given.duration_ms, given.verdict, given.stage, given.code, \
+     given.message, given.exchanges \
+     FROM given JOIN deliveries d ON d.id = given.delivery_id",
+);
+
+/// Every decision is made inside the one statement, on the row as it is at that moment: a
+/// version that came meanwhile makes the row due again, a hold that came meanwhile stops it;
+/// what is known about the platform (`shown_version`, `remote_id`) is kept in any case.
+static SETTLE: Bulk = Bulk::new(
+    &[
+        ("id", Kind::Text),
+        ("token", Kind::Int),
+        ("sent_version", Kind::Int),
+        ("state", Kind::Text),
+        ("due_at", Kind::Int),
+        ("settles", Kind::Text),
+        ("tries", Kind::Text),
+        ("tried_at", Kind::Int),
+        ("shows", Kind::Text),
+        ("remote_id", Kind::Text),
+        ("remote_url", Kind::Text),
+        ("progress", Kind::Text),
+        ("stage", Kind::Text),
+        ("class", Kind::Text),
+        ("code", Kind::Text),
+        ("text", Kind::Text),
+        ("failure_group", Kind::Text),
+        ("now", Kind::Int),
+    ],
+    "UPDATE deliveries SET \
+     state = CASE WHEN held THEN 'held' WHEN version > given.sent_version THEN 'queued' \
+     ELSE given.state END, \
+     due_at = CASE WHEN held THEN NULL WHEN version > given.sent_version THEN given.now \
+     ELSE given.due_at END, \
+     settled = CASE given.settles WHEN 'all' THEN claimed WHEN 'one' THEN settled + 1 \
+     ELSE settled END, \
+     lease_owner = NULL, lease_until = NULL, \
+     tries = CASE WHEN version > given.sent_version OR given.tries = 'none' THEN 0 \
+     WHEN given.tries = 'more' THEN deliveries.tries + 1 ELSE deliveries.tries END, \
+     first_tried_at = CASE WHEN version > given.sent_version OR given.tries = 'none' THEN NULL \
+     WHEN given.tries = 'more' THEN COALESCE(first_tried_at, given.tried_at) \
+     ELSE first_tried_at END, \
+     progress = CASE WHEN given.state IN ('retrying', 'queued', 'failed') \
+     AND version = given.sent_version THEN COALESCE(given.progress, deliveries.progress) \
+     ELSE NULL END, \
+     shown_version = CASE given.shows WHEN 'this' THEN given.sent_version \
+     WHEN 'nothing' THEN NULL WHEN 'forget' THEN NULL ELSE shown_version END, \
+     remote_id = CASE given.shows WHEN 'forget' THEN NULL \
+     ELSE COALESCE(given.remote_id, deliveries.remote_id) END, \
+     remote_url = CASE given.shows WHEN 'forget' THEN NULL \
+     ELSE COALESCE(given.remote_url, deliveries.remote_url) END, \
+     delivered_at = CASE WHEN given.shows <> 'this' THEN delivered_at \
+     WHEN given.state = 'confirmed' AND shown_version = given.sent_version \
+     THEN COALESCE(delivered_at, given.now) ELSE given.now END, \
+     confirmed_at = CASE WHEN given.state = 'confirmed' THEN given.now \
+     WHEN given.shows = 'same' THEN confirmed_at ELSE NULL END, \
+     failure_stage = CASE WHEN version > given.sent_version THEN NULL ELSE given.stage END, \
+     failure_class = CASE WHEN version > given.sent_version THEN NULL ELSE given.class END, \
+     failure_code = CASE WHEN version > given.sent_version THEN NULL ELSE given.code END, \
+     failure_text = CASE WHEN version > given.sent_version THEN NULL ELSE given.text END, \
+     failure_group = CASE WHEN version > given.sent_version THEN NULL \
+     ELSE given.failure_group END, \
+     updated_at = given.now \
+     FROM given WHERE deliveries.id = given.id AND claimed = given.token \
+     AND deliveries.state = 'sending' \
+     RETURNING deliveries.id, deliveries.claimed",
+);
+
+/// Not a try, and a doubt of earlier claims stays.
+static RELEASE: Bulk = Bulk::new(
+    &[("id", Kind::Text), ("token", Kind::Int), ("now", Kind::Int)],
+    "UPDATE deliveries SET \
+     state = CASE WHEN held THEN 'held' \
+     WHEN wanted = 'shown' AND shown_version = version THEN 'delivered' \
+     WHEN tries > 0 THEN 'retrying' ELSE 'queued' END, \
+     due_at = CASE WHEN held THEN NULL ELSE given.now END, settled = settled + 1, \
+     lease_owner = NULL, lease_until = NULL, updated_at = given.now \
+     FROM given WHERE deliveries.id = given.id AND claimed = given.token AND state = 'sending'",
+);
+
+static PROGRESS: Bulk = Bulk::new(
+    &[
+        ("id", Kind::Text),
+        ("token", Kind::Int),
+        ("progress", Kind::Text),
+        ("remote_id", Kind::Text),
+        ("remote_url", Kind::Text),
+    ],
+    "UPDATE deliveries SET progress = given.progress, \
+     remote_id = COALESCE(given.remote_id, deliveries.remote_id), \
+     remote_url = COALESCE(given.remote_url, deliveries.remote_url) \
+     FROM given WHERE deliveries.id = given.id AND claimed = given.token \
+     AND state = 'sending' RETURNING deliveries.id, deliveries.claimed",
+);
+
+#[cfg(test)]
+pub(super) static BULKS: [&Bulk; 4] = [&INSERT_ATTEMPTS, &SETTLE, &RELEASE, &PROGRESS];
+
+impl Store {
+    /// Stores how a claim ended. Returns whether the claim was still the newest; the attempt is
+    /// stored in any case.
+    pub async fn settle(&self, settlement: Settlement) -> Result<bool, StoreError> {
+        let command = Command::Settle(Box::new(settlement));
+        match self.writer().ask(command).await? {
+            Answer::Settle(ours) => Ok(ours),
+            _ => unreachable!("a settlement is answered by its result"),
+        }
+    }
+
+    /// Hands back claims that were never begun, so that they are due again at once.
+    pub async fn release(&self, claims: &[(DeliveryId, i64)]) -> Result<(), StoreError> {
+        let command = Command::Release(claims.to_vec());
+        match self.writer().ask(command).await? {
+            Answer::Release => Ok(()),
+            _ => unreachable!("a release is answered by its end"),
+        }
+    }
+
+    /// Stores the finished steps of a claim and what they captured. Returns whether the claim is
+    /// still the newest; if not, the sender must stop.
+    pub async fn save_progress(
+        &self,
+        delivery: &DeliveryId,
+        token: i64,
+        progress: Value,
+        remote_id: Option<String>,
+        remote_url: Option<String>,
+    ) -> Result<bool, StoreError> {
+        let command = Command::Progress(ProgressUpdate {
+            delivery: delivery.clone(),
+            token,
+            progress: progress.to_string(),
+            remote_id,
+            remote_url,
+        });
+        match self.writer().ask(command).await? {
+            Answer::Progress(ours) => Ok(ours),
+            _ => unreachable!("progress is answered by its result"),
+        }
+    }
+}
+
+/// Stores settlements and says for each whether it was the newest claim's.
+pub(super) async fn settle(
+    tx: &mut Tx,
+    settlements: &[&Settlement],
+) -> Result<Vec<bool>, StoreError> {
+    let exchanges: Vec<String> = settlements
+        .iter()
+        .map(|settlement| settlement.attempt.exchanges.to_string())
+        .collect();
+    let given: Vec<_> = settlements
+        .iter()
+        .zip(&exchanges)
+        .map(|(settlement, exchanges)| attempt_cells(settlement, exchanges))
+        .collect();
+    INSERT_ATTEMPTS
+        .execute(tx, &given)
+        .await
+        .map_err(StoreError::while_doing("write attempts"))?;
+    let progress: Vec<Option<String>> = settlements
+        .iter()
+        .map(|settlement| settlement.progress.as_ref().map(Value::to_string))
+        .collect();
+    let mut tokens = HashSet::new();
+    // The same claim settled twice at once: the first counts.
+    let first: Vec<bool> = settlements
+        .iter()
+        .map(|settlement| tokens.insert((settlement.delivery.as_str(), settlement.token)))
+        .collect();
+    let given: Vec<_> = settlements
+        .iter()
+        .zip(&progress)
+        .zip(&first)
+        .filter(|(_, first)| **first)
+        .map(|((settlement, progress), _)| settle_cells(settlement, progress))
+        .collect();
+    let taken: Vec<TakenRow> = SETTLE
+        .fetch(tx, &given)
+        .await
+        .map_err(StoreError::while_doing("settle deliveries"))?;
+    let taken = tokens_of(&taken);
+    Ok(settlements
+        .iter()
+        .zip(first)
+        .map(|(settlement, first)| {
+            first && taken.contains(&(settlement.delivery.as_str(), settlement.token))
+        })
+        .collect())
+}
+
+/// Hands claims back.
+pub(super) async fn release(tx: &mut Tx, claims: &[&(DeliveryId, i64)]) -> Result<(), StoreError> {
+    let now = now_ms();
+    let given: Vec<_> = claims
+        .iter()
+        .map(|(delivery, token)| cells![delivery.as_str(), *token, now])
+        .collect();
+    RELEASE
+        .execute(tx, &given)
+        .await
+        .map_err(StoreError::while_doing("release claims"))?;
+    Ok(())
+}
+
+/// Stores progress and says for each whether it was the newest claim's. Of two updates of one
+/// claim the later one wins.
+pub(super) async fn save_progress(
+    tx: &mut Tx,
+    updates: &[&ProgressUpdate],
+) -> Result<Vec<bool>, StoreError> {
+    let mut seen = HashSet::new();
+    let mut given = Vec::with_capacity(updates.len());
+    for update in updates.iter().rev() {
+        if seen.insert((update.delivery.as_str(), update.token)) {
+            given.push(cells![
+                update.delivery.as_str(),
+                update.token,
+                &update.progress,
+                &update.remote_id,
+                &update.remote_url,
+            ]);
+        }
+    }
+    let taken: Vec<TakenRow> = PROGRESS
+        .fetch(tx, &given)
+        .await
+        .map_err(StoreError::while_doing("save progress"))?;
+    let taken = tokens_of(&taken);
+    Ok(updates
+        .iter()
+        .map(|update| taken.contains(&(update.delivery.as_str(), update.token)))
+        .collect())
+}
+
+fn tokens_of(rows: &[TakenRow]) -> HashSet<(&str, i64)> {
+    rows.iter()
+        .map(|row| (row.id.as_str(), row.claimed))
+        .collect()
+}
+
+fn attempt_cells<'a>(settlement: &'a Settlement, exchanges: &'a str) -> Vec<Cell<'a>> {
+    let attempt = &settlement.attempt;
+    cells![
+        attempt.id.as_str(),
+        settlement.delivery.as_str(),
+        settlement.sent_version,
+        &attempt.operation,
+        attempt.started_at,
+        attempt.duration_ms,
+        &attempt.verdict,
+        &attempt.stage,
+        &attempt.code,
+        &attempt.message,
+        exchanges,
+    ]
+}
+
+/// What an outcome means for the columns of a delivery.
+#[derive(Default)]
+struct Effect<'a> {
+    state: &'static str,
+    due_at: Option<i64>,
+    /// `all`: every claim so far is accounted for; `one`: this one as if it had not been;
+    /// `none`: it stays in doubt.
+    settles: &'static str,
+    /// `none`: starts from zero; `more`: one more; `same`.
+    tries: &'static str,
+    /// What the platform shows now: `this` version, `nothing`, `forget` (nothing, and its id is
+    /// void), or the `same` as before.
+    shows: &'static str,
+    remote_id: Option<&'a str>,
+    remote_url: Option<&'a str>,
+    /// Stage, class, code, text, group.
+    failure: [Option<&'a str>; 5],
+}
+
+fn effect(settlement: &Settlement) -> Effect<'_> {
+    let plain = Effect {
+        settles: "all",
+        tries: "none",
+        shows: "same",
+        ..Effect::default()
+    };
+    let settles = |in_doubt: bool| if in_doubt { "none" } else { "all" };
+    let attempt = &settlement.attempt;
+    match &settlement.outcome {
+        Settled::Shown {
+            remote_id,
+            remote_url,
+            check_at,
+        } => Effect {
+            state: "delivered",
+            due_at: *check_at,
+            shows: "this",
+            remote_id: remote_id.as_deref(),
+            remote_url: remote_url.as_deref(),
+            ..plain
+        },
+        Settled::Confirmed {
+            remote_id,
+            remote_url,
+        } => Effect {
+            state: "confirmed",
+            shows: "this",
+            remote_id: remote_id.as_deref(),
+            remote_url: remote_url.as_deref(),
+            ..plain
+        },
+        Settled::StillUnderReview { check_at } => Effect {
+            state: "delivered",
+            due_at: *check_at,
+            tries: "more",
+            ..plain
+        },
+        Settled::Gone { forget_remote } => Effect {
+            state: "withdrawn",
+            shows: if *forget_remote { "forget" } else { "nothing" },
+            ..plain
+        },
+        Settled::Skipped => Effect {
+            state: "skipped",
+            ..plain
+        },
+        Settled::Retry { due_at, in_doubt } => Effect {
+            state: "retrying",
+            due_at: Some(*due_at),
+            settles: settles(*in_doubt),
+            tries: "more",
+            failure: [
+                Some(&attempt.stage),
+                Some(&attempt.verdict),
+                Some(&attempt.code),
+                Some(&attempt.message),
+                None,
+            ],
+            ..plain
+        },
+        Settled::Postponed { due_at } => Effect {
+            state: "queued",
+            due_at: Some(*due_at),
+            settles: "one",
+            tries: "same",
+            ..plain
+        },
+        Settled::Failed {
+            stage,
+            class,
+            code,
+            text,
+            group,
+            in_doubt,
+        } => Effect {
+            state: "failed",
+            settles: settles(*in_doubt),
+            tries: "more",
+            failure: [stage, class, code, text, group].map(|part| Some(part.as_str())),
+            ..plain
+        },
+    }
+}
+
+fn settle_cells<'a>(settlement: &'a Settlement, progress: &'a Option<String>) -> Vec<Cell<'a>> {
+    let effect = effect(settlement);
+    let [stage, class, code, text, group] = effect.failure;
+    cells![
+        settlement.delivery.as_str(),
+        settlement.token,
+        settlement.sent_version,
+        effect.state,
+        effect.due_at,
+        effect.settles,
+        effect.tries,
+        settlement.attempt.started_at,
+        effect.shows,
+        effect.remote_id,
+        effect.remote_url,
+        progress,
+        stage,
+        class,
+        code,
+        text,
+        group,
+        settlement.now,
+    ]
+}

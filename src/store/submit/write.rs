@@ -1,0 +1,421 @@
+//! Writes what a round decided: records, submissions, versions, files.
+
+use super::super::bulk::{Bulk, Kind, cells};
+use super::super::db::{Tx, on};
+use super::super::steer::Change;
+use super::super::{NewSubmission, StoreError};
+use super::decide::{Decision, Plan};
+use crate::record::{Action, Content, Record, RecordId};
+
+const COLUMNS: &[(&str, Kind)] = &[
+    ("id", Kind::Text),
+    ("source", Kind::Text),
+    ("source_id", Kind::Text),
+    ("revision", Kind::Int),
+    ("version", Kind::Int),
+    ("state", Kind::Text),
+    ("action", Kind::Text),
+    ("title", Kind::Text),
+    ("doc_no", Kind::Text),
+    ("unit_code", Kind::Text),
+    ("unit_name", Kind::Text),
+    ("area", Kind::Text),
+    ("column_name", Kind::Text),
+    ("index_no", Kind::Text),
+    ("written_on", Kind::Text),
+    ("disclosure", Kind::Text),
+    ("content_sha256", Kind::Text),
+    ("body_sha256", Kind::Text),
+    ("now", Kind::Int),
+];
+
+static INSERT_RECORDS: Bulk = Bulk::new(
+    COLUMNS,
+    "INSERT INTO records (id, source, source_id, revision, version, state, action, title, \
+     doc_no, unit_code, unit_name, area, column_name, index_no, written_on, disclosure, \
+     content_sha256, body_sha256, created_at, updated_at) \
+     SELECT id, source, source_id, revision, version, state, action, title, doc_no, unit_code, \
+     unit_name, area, column_name, index_no, written_on, disclosure, content_sha256, \
+     body_sha256, now, now FROM given",
+);
+
+static REPLACE_RECORDS: Bulk = Bulk::new(
+    COLUMNS,
+    "UPDATE records SET revision = given.revision, version = given.version, \
+     state = given.state, action = given.action, title = given.title, doc_no = given.doc_no, \
+     unit_code = given.unit_code, unit_name = given.unit_name, area = given.area, \
+     column_name = given.column_name, index_no = given.index_no, \
+     written_on = given.written_on, disclosure = given.disclosure, \
+     content_sha256 = given.content_sha256, body_sha256 = given.body_sha256, \
+     updated_at = given.now FROM given WHERE records.id = given.id",
+);
+
+/// For withdrawals and raised revisions: what the record says stays.
+static UPDATE_RECORDS: Bulk = Bulk::new(
+    &[
+        ("id", Kind::Text),
+        ("revision", Kind::Int),
+        ("version", Kind::Int),
+        ("state", Kind::Text),
+        ("action", Kind::Text),
+        ("content_sha256", Kind::Text),
+        ("body_sha256", Kind::Text),
+        ("now", Kind::Int),
+    ],
+    "UPDATE records SET revision = given.revision, version = given.version, \
+     state = given.state, action = given.action, content_sha256 = given.content_sha256, \
+     body_sha256 = given.body_sha256, updated_at = given.now \
+     FROM given WHERE records.id = given.id",
+);
+
+static INSERT_SUBMISSIONS: Bulk = Bulk::new(
+    &[
+        ("id", Kind::Text),
+        ("account_id", Kind::Text),
+        ("source", Kind::Text),
+        ("source_id", Kind::Text),
+        ("revision", Kind::Int),
+        ("action", Kind::Text),
+        ("reason", Kind::Text),
+        ("body", Kind::Text),
+        ("body_sha256", Kind::Text),
+        ("idempotency_key", Kind::Text),
+        ("record_id", Kind::Text),
+        ("version", Kind::Int),
+        ("received_at", Kind::Int),
+    ],
+    "INSERT INTO submissions (id, account_id, source, source_id, revision, action, reason, \
+     body, body_sha256, idempotency_key, record_id, version, received_at) \
+     SELECT id, account_id, source, source_id, revision, action, reason, body, body_sha256, \
+     idempotency_key, record_id, version, received_at FROM given",
+);
+
+static INSERT_VERSIONS: Bulk = Bulk::new(
+    &[
+        ("record_id", Kind::Text),
+        ("version", Kind::Int),
+        ("revision", Kind::Int),
+        ("action", Kind::Text),
+        ("submission_id", Kind::Text),
+        ("content_sha256", Kind::Text),
+        ("document", Kind::Text),
+        ("holds", Kind::Text),
+        ("warnings", Kind::Text),
+        ("platforms", Kind::Text),
+        ("reason", Kind::Text),
+        ("now", Kind::Int),
+    ],
+    "INSERT INTO versions (record_id, version, revision, action, submission_id, \
+     content_sha256, document, holds, warnings, platforms, reason, created_at) \
+     SELECT record_id, version, revision, action, submission_id, content_sha256, document, \
+     holds, warnings, platforms, reason, now FROM given",
+);
+
+/// Files are large and few, so they go one by one; the same content is kept once.
+pub(in crate::store) const INSERT_ATTACHMENT: &str = "INSERT INTO attachments (sha256, bytes, content) VALUES ($1, $2, $3) \
+     ON CONFLICT (sha256) DO NOTHING";
+
+#[cfg(test)]
+pub(super) static BULKS: [&Bulk; 5] = [
+    &INSERT_RECORDS,
+    &REPLACE_RECORDS,
+    &UPDATE_RECORDS,
+    &INSERT_SUBMISSIONS,
+    &INSERT_VERSIONS,
+];
+
+/// One row of `versions` to be written.
+pub(in crate::store) struct NewVersion<'a> {
+    pub(in crate::store) record_id: &'a RecordId,
+    pub(in crate::store) version: i64,
+    pub(in crate::store) revision: i64,
+    pub(in crate::store) action: Action,
+    pub(in crate::store) submission_id: Option<&'a str>,
+    pub(in crate::store) content_sha256: &'a str,
+    pub(in crate::store) document: Option<String>,
+    pub(in crate::store) holds: String,
+    pub(in crate::store) warnings: String,
+    pub(in crate::store) platforms: String,
+    pub(in crate::store) reason: Option<&'a str>,
+    pub(in crate::store) now: i64,
+}
+
+/// Proof that a round is written; what is left is to move its deliveries.
+pub(super) struct Written<'a> {
+    items: &'a [&'a NewSubmission],
+}
+
+impl<'a> Written<'a> {
+    /// Returns the changes in the order of the decisions.
+    pub(super) fn changes(&self, decisions: &'a [Decision<'_>]) -> Vec<Change<'a>> {
+        changed(self.items, decisions)
+            .map(|(item, plan)| Change {
+                record_id: &plan.record_id,
+                version: plan.version,
+                intent: plan.intent,
+                // A record that begins with its withdrawal is shown nowhere.
+                platforms: &item.platforms,
+                now: item.received_at,
+            })
+            .collect()
+    }
+}
+
+/// Writes all but the deliveries of a round.
+pub(super) async fn write<'a>(
+    tx: &mut Tx,
+    items: &'a [&'a NewSubmission],
+    decisions: &[Decision<'_>],
+) -> Result<Written<'a>, StoreError> {
+    write_records(tx, items, decisions).await?;
+    write_submissions(tx, items, decisions).await?;
+    let versions: Vec<NewVersion<'_>> = changed(items, decisions)
+        .map(|(item, plan)| version(item, plan))
+        .collect();
+    insert_versions(tx, &versions).await?;
+    for (item, _) in changed(items, decisions).filter(|(item, plan)| plan.takes_content(item)) {
+        insert_files(tx, item).await?;
+    }
+    Ok(Written { items })
+}
+
+fn changed<'a, 'b>(
+    items: &'a [&'a NewSubmission],
+    decisions: &'a [Decision<'b>],
+) -> impl Iterator<Item = (&'a NewSubmission, &'a Plan<'b>)> {
+    items
+        .iter()
+        .zip(decisions)
+        .filter_map(|(item, decision)| match decision {
+            Decision::Change(plan) => Some((*item, plan)),
+            Decision::KnownKey(_)
+            | Decision::Older(_)
+            | Decision::RevisionReused(_)
+            | Decision::RevisionAhead { .. }
+            | Decision::UnknownRecord
+            | Decision::Repeat(_)
+            | Decision::Raise(_) => None,
+        })
+}
+
+async fn write_records(
+    tx: &mut Tx,
+    items: &[&NewSubmission],
+    decisions: &[Decision<'_>],
+) -> Result<(), StoreError> {
+    let (mut inserted, mut replaced, mut updated) = (Vec::new(), Vec::new(), Vec::new());
+    for (item, decision) in items.iter().zip(decisions) {
+        match decision {
+            Decision::Change(plan) => match (&item.content, plan.known) {
+                (Some(content), None) => inserted.push(record_cells(item, plan, content)),
+                (Some(content), Some(_)) if item.action == Action::Publish => {
+                    replaced.push(record_cells(item, plan, content));
+                }
+                (_, Some(known)) => updated.push(cells![
+                    known.id.as_str(),
+                    item.revision,
+                    plan.version,
+                    plan.state.as_str(),
+                    item.action.as_str(),
+                    content_sha256(item, plan),
+                    &item.body_sha256,
+                    item.received_at,
+                ]),
+                (None, None) => unreachable!("an unknown record without content is refused"),
+            },
+            Decision::Raise(known) => updated.push(cells![
+                known.id.as_str(),
+                item.revision,
+                known.version,
+                known.state.as_str(),
+                item.action.as_str(),
+                &known.content_sha256,
+                &item.body_sha256,
+                item.received_at,
+            ]),
+            Decision::KnownKey(_)
+            | Decision::Older(_)
+            | Decision::RevisionReused(_)
+            | Decision::RevisionAhead { .. }
+            | Decision::UnknownRecord
+            | Decision::Repeat(_) => {}
+        }
+    }
+    let failed = StoreError::while_doing("write records");
+    INSERT_RECORDS
+        .execute(tx, &inserted)
+        .await
+        .map_err(&failed)?;
+    REPLACE_RECORDS
+        .execute(tx, &replaced)
+        .await
+        .map_err(&failed)?;
+    UPDATE_RECORDS
+        .execute(tx, &updated)
+        .await
+        .map_err(&failed)?;
+    Ok(())
+}
+
+fn record_cells<'a>(
+    item: &'a NewSubmission,
+    plan: &'a Plan<'_>,
+    content: &'a Content,
+) -> Vec<super::super::bulk::Cell<'a>> {
+    cells![
+        plan.record_id.as_str(),
+        &item.source,
+        &item.source_id,
+        item.revision,
+        plan.version,
+        plan.state.as_str(),
+        item.action.as_str(),
+        &content.title,
+        &content.doc_no,
+        &content.unit.code,
+        &content.unit.name,
+        &content.area,
+        &content.column,
+        &plan.index_no,
+        &content.written_on,
+        content.disclosure.as_str(),
+        &item.content_sha256,
+        &item.body_sha256,
+        item.received_at,
+    ]
+}
+
+fn content_sha256<'a>(item: &'a NewSubmission, plan: &'a Plan<'_>) -> &'a str {
+    match (&item.content, plan.known) {
+        (None, Some(known)) => &known.content_sha256,
+        (Some(_), _) | (None, None) => &item.content_sha256,
+    }
+}
+
+async fn write_submissions(
+    tx: &mut Tx,
+    items: &[&NewSubmission],
+    decisions: &[Decision<'_>],
+) -> Result<(), StoreError> {
+    let mut given = Vec::with_capacity(items.len());
+    for (item, decision) in items.iter().zip(decisions) {
+        let (record_id, version, body) = match decision {
+            Decision::Change(plan) => (&plan.record_id, plan.version, item.body.as_str()),
+            Decision::Raise(known) => (&known.id, known.version, item.body.as_str()),
+            // A sender that repeats itself for ever must not fill the disk.
+            Decision::Repeat(known) if known.body_sha256 == item.body_sha256 => {
+                (&known.id, known.version, "")
+            }
+            Decision::Repeat(known) => (&known.id, known.version, item.body.as_str()),
+            Decision::KnownKey(_)
+            | Decision::Older(_)
+            | Decision::RevisionReused(_)
+            | Decision::RevisionAhead { .. }
+            | Decision::UnknownRecord => continue,
+        };
+        given.push(cells![
+            item.id.as_str(),
+            &item.account_id,
+            &item.source,
+            &item.source_id,
+            item.revision,
+            item.action.as_str(),
+            &item.reason,
+            body,
+            &item.body_sha256,
+            &item.idempotency_key,
+            record_id.as_str(),
+            version,
+            item.received_at,
+        ]);
+    }
+    INSERT_SUBMISSIONS
+        .execute(tx, &given)
+        .await
+        .map_err(StoreError::while_doing("write submissions"))?;
+    Ok(())
+}
+
+fn version<'a>(item: &'a NewSubmission, plan: &'a Plan<'_>) -> NewVersion<'a> {
+    NewVersion {
+        record_id: &plan.record_id,
+        version: plan.version,
+        revision: item.revision,
+        action: item.action,
+        submission_id: Some(item.id.as_str()),
+        content_sha256: content_sha256(item, plan),
+        document: item
+            .content
+            .as_deref()
+            .filter(|_| plan.takes_content(item))
+            .map(|content| document(item, plan, content)),
+        holds: to_json(plan.holds(item)),
+        warnings: to_json(&item.warnings),
+        platforms: to_json(&item.platforms),
+        reason: item.reason.as_deref(),
+        now: item.received_at,
+    }
+}
+
+fn document(item: &NewSubmission, plan: &Plan<'_>, content: &Content) -> String {
+    to_json(&Record {
+        id: plan.record_id.clone(),
+        source: item.source.clone(),
+        source_id: item.source_id.clone(),
+        revision: item.revision,
+        version: plan.version,
+        content: Content {
+            index_no: plan.index_no.clone(),
+            ..content.clone()
+        },
+    })
+}
+
+fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("our own types have text keys only")
+}
+
+/// Writes rows of `versions`.
+pub(in crate::store) async fn insert_versions(
+    tx: &mut Tx,
+    versions: &[NewVersion<'_>],
+) -> Result<(), StoreError> {
+    let given: Vec<_> = versions
+        .iter()
+        .map(|version| {
+            cells![
+                version.record_id.as_str(),
+                version.version,
+                version.revision,
+                version.action.as_str(),
+                version.submission_id,
+                version.content_sha256,
+                &version.document,
+                &version.holds,
+                &version.warnings,
+                &version.platforms,
+                version.reason,
+                version.now,
+            ]
+        })
+        .collect();
+    INSERT_VERSIONS
+        .execute(tx, &given)
+        .await
+        .map_err(StoreError::while_doing("write versions"))?;
+    Ok(())
+}
+
+async fn insert_files(tx: &mut Tx, item: &NewSubmission) -> Result<(), StoreError> {
+    for (sha256, content) in &item.files {
+        on!(&mut *tx, |c| sqlx::query(INSERT_ATTACHMENT)
+            .bind(sha256)
+            .bind(content.len() as i64)
+            .bind(content)
+            .execute(&mut **c)
+            .await
+            .map(drop))
+        .map_err(StoreError::while_doing("write attachments"))?;
+    }
+    Ok(())
+}

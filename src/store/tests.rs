@@ -1,0 +1,212 @@
+//! The store through its public door.
+
+use super::*;
+use crate::record::*;
+
+mod claiming;
+mod operating;
+mod statements;
+mod submitting;
+
+/// A submission of one publishable entry for two platforms.
+pub(super) fn sample(source_id: &str, revision: i64) -> NewSubmission {
+    let content = Content {
+        title: format!("关于{source_id}的通知"),
+        doc_no: Some("韶财〔2014〕1号".to_owned()),
+        doc_no_raw: None,
+        unit: Unit {
+            code: "11440200006998012A".to_owned(),
+            name: "韶关市财政局".to_owned(),
+            division: "440200".to_owned(),
+        },
+        joint_units: Vec::new(),
+        written_on: "2014-09-18".to_owned(),
+        written_on_raw: "2014年9月18日".to_owned(),
+        disclosure: Disclosure::Proactive,
+        area: Some("A2".to_owned()),
+        area_name: None,
+        column: Some("部门预算".to_owned()),
+        genre: None,
+        keywords: Vec::new(),
+        summary: None,
+        index_no: None,
+        body: Body {
+            html: format!("<p>第{revision}版</p>"),
+        },
+        attachments: Vec::new(),
+        project: None,
+        credit: None,
+    };
+    NewSubmission {
+        id: SubmissionId::generate(),
+        account_id: "account".to_owned(),
+        source: "oa".to_owned(),
+        source_id: source_id.to_owned(),
+        revision,
+        action: Action::Publish,
+        reason: None,
+        body: format!("body {source_id} {revision}"),
+        body_sha256: format!("body-sha-{source_id}-{revision}"),
+        idempotency_key: None,
+        received_at: 1_000 + revision,
+        content: Some(Box::new(content)),
+        content_sha256: format!("content-sha-{source_id}-{revision}"),
+        holds: Vec::new(),
+        warnings: Vec::new(),
+        platforms: vec!["gazette".to_owned(), "portal".to_owned()],
+        files: Vec::new(),
+        revision_ahead_max: 100,
+    }
+}
+
+/// A fresh store of its own. `SYNCHUB_TEST_STORE=postgres` together with
+/// `SYNCHUB_TEST_POSTGRES_URL` runs every test here on a new PostgreSQL database instead of a new
+/// SQLite file.
+pub(super) struct Fresh {
+    pub(super) store: Store,
+    pub(super) url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Fresh {
+    pub(super) async fn open() -> Self {
+        let fresh = Self::unmigrated().await;
+        fresh.migrate().await.unwrap();
+        fresh
+    }
+
+    pub(super) async fn unmigrated() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = match (std::env::var("SYNCHUB_TEST_STORE"), postgres_url()) {
+            (Ok(engine), Some(url)) if engine == "postgres" => new_postgres_database(&url).await,
+            _ => format!("sqlite://{}/hub.db", folder.path().display()),
+        };
+        let store = Store::open(&url).await.unwrap();
+        Self {
+            store,
+            url,
+            _folder: folder,
+        }
+    }
+}
+
+/// The URL of a PostgreSQL server where databases may be created, without a database name.
+pub(super) fn postgres_url() -> Option<String> {
+    std::env::var("SYNCHUB_TEST_POSTGRES_URL").ok()
+}
+
+/// Creates a database beside the one in `url` and returns its URL.
+pub(super) async fn new_postgres_database(url: &str) -> String {
+    use sqlx::{AssertSqlSafe, Connection};
+    let name = format!("t_{}", uuid::Uuid::now_v7().simple());
+    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+impl std::ops::Deref for Fresh {
+    type Target = Store;
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// A moment after everything that the tests submit, also by the real clock.
+pub(super) fn later() -> i64 {
+    crate::clock::now_ms() + 1_000_000
+}
+
+/// Takes the one due delivery of `platform` for one second.
+pub(super) async fn claim_one(store: &Store, platform: &str, now: i64) -> Claim {
+    let mut claims = store
+        .claim(platform, None, 10, "sender", now, now + 1_000)
+        .await
+        .unwrap();
+    assert_eq!(claims.len(), 1, "one due delivery: {claims:?}");
+    claims.remove(0)
+}
+
+/// Settles `claim`, as sent in the version it was claimed for.
+pub(super) async fn settle(store: &Store, claim: &Claim, outcome: Settled, now: i64) -> bool {
+    store.settle(settlement(claim, outcome, now)).await.unwrap()
+}
+
+pub(super) fn settlement(claim: &Claim, outcome: Settled, now: i64) -> Settlement {
+    Settlement {
+        delivery: claim.delivery.clone(),
+        token: claim.token,
+        sent_version: claim.version,
+        outcome,
+        attempt: NewAttempt {
+            id: AttemptId::generate(),
+            operation: "publish".to_owned(),
+            started_at: now - 10,
+            duration_ms: 10,
+            verdict: "ok".to_owned(),
+            stage: "send".to_owned(),
+            code: "0".to_owned(),
+            message: "done".to_owned(),
+            exchanges: serde_json::json!([{"status": 200}]),
+        },
+        progress: None,
+        now,
+    }
+}
+
+pub(super) fn shown(remote_id: &str) -> Settled {
+    Settled::Shown {
+        remote_id: Some(remote_id.to_owned()),
+        remote_url: Some(format!("https://example.org/{remote_id}")),
+        check_at: None,
+    }
+}
+
+pub(super) fn failed(group: &str) -> Settled {
+    Settled::Failed {
+        stage: "send".to_owned(),
+        class: "reject".to_owned(),
+        code: "E1".to_owned(),
+        text: "no such column".to_owned(),
+        group: group.to_owned(),
+        in_doubt: false,
+    }
+}
+
+pub(super) fn hold(code: HoldCode) -> Hold {
+    Hold {
+        code,
+        detail: "…".to_owned(),
+    }
+}
+
+/// A withdrawal without an entry.
+pub(super) fn withdrawal(source_id: &str, revision: i64) -> NewSubmission {
+    NewSubmission {
+        action: Action::Withdraw,
+        reason: Some("错误".to_owned()),
+        content: None,
+        content_sha256: String::new(),
+        ..sample(source_id, revision)
+    }
+}
+
+/// Submits what must make a version, and returns the answer.
+pub(super) async fn change(store: &Store, new: NewSubmission) -> RecordHead {
+    match store.submit(new).await.unwrap() {
+        SubmitOutcome::Changed(head) => head,
+        other => panic!("a new version, not {other:?}"),
+    }
+}
+
+/// Returns the delivery of a record on one platform.
+pub(super) async fn delivery(store: &Store, record: &RecordId, platform: &str) -> DeliveryView {
+    let view = store.record(record).await.unwrap().unwrap();
+    view.deliveries
+        .into_iter()
+        .find(|delivery| delivery.platform == platform)
+        .unwrap()
+}

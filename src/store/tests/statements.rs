@@ -1,0 +1,174 @@
+//! Every statement of the store is prepared on both engines.
+
+use super::*;
+use crate::store::bulk::Bulk;
+use crate::store::db::Pools;
+use crate::store::{
+    account, claim, due, failure, operate, platform, record, replay, schema, settle, steer, submit,
+    trace,
+};
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+
+fn bulks() -> Vec<&'static Bulk> {
+    [
+        &claim::BULKS[..],
+        &settle::BULKS[..],
+        &steer::BULKS[..],
+        &submit::bulks(),
+        &replay::BULKS[..],
+    ]
+    .concat()
+}
+
+fn statements(postgres: bool) -> Vec<String> {
+    let own: Vec<&[&'static str]> = if postgres {
+        vec![&claim::POSTGRES, &schema::POSTGRES]
+    } else {
+        vec![&claim::SQLITE, &schema::SQLITE]
+    };
+    let shared: [&[&'static str]; 11] = [
+        &[PING, submit::INSERT_ATTACHMENT],
+        &claim::SHARED,
+        &due::SHARED,
+        &schema::SHARED,
+        &account::SHARED,
+        &failure::SHARED,
+        &operate::SHARED,
+        &platform::SHARED,
+        &record::SHARED,
+        &replay::SHARED,
+        &trace::SHARED,
+    ];
+    let mut texts = shared.concat();
+    texts.extend(own.concat());
+    for bulk in bulks() {
+        texts.extend(bulk.all_texts(postgres));
+    }
+    let mut texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+    texts.extend(replay::filter_texts());
+    texts.extend(list_texts());
+    texts
+}
+
+fn list_texts() -> Vec<String> {
+    let word = Some("x".to_owned());
+    let all = RecordFilter {
+        source_id: word.clone(),
+        source: word.clone(),
+        unit: word.clone(),
+        area: word.clone(),
+        state: Some(RecordState::Live),
+        platform: word.clone(),
+        delivery_state: None,
+        from: Some(0),
+        to: Some(1),
+        text: word.clone(),
+    };
+    let mut filters = vec![RecordFilter::default(), all.clone()];
+    for state in DeliveryState::ALL {
+        for platform in [None, word.clone()] {
+            filters.push(RecordFilter {
+                platform,
+                delivery_state: Some(state),
+                ..all.clone()
+            });
+        }
+    }
+    filters
+        .iter()
+        .map(|filter| record::list_text(filter, Some("%x%"), Some((0, "x")), 10).0)
+        .collect()
+}
+
+async fn prepare_all(url: &str, postgres: bool) {
+    let store = Store::open(url).await.unwrap();
+    store.migrate().await.unwrap();
+    let pools = Pools::open(url).await.unwrap();
+    for text in statements(postgres) {
+        let prepared = on!(&pools.writer, |c| {
+            let mut connection = c.acquire().await.unwrap();
+            (&mut *connection)
+                .prepare(AssertSqlSafe(text.as_str()).into_sql_str())
+                .await
+                .map(drop)
+        });
+        if let Err(error) = prepared {
+            panic!("{error}\nin: {text}");
+        }
+    }
+    pools.close().await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn every_statement_is_understood_by_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare_all(
+        &format!("sqlite://{}/hub.db", folder.path().display()),
+        false,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_statement_is_understood_by_postgres() {
+    // Without a server there is nothing to ask; `tests/run` starts one.
+    let Some(url) = postgres_url() else { return };
+    prepare_all(&new_postgres_database(&url).await, true).await;
+}
+
+/// Statements that count everything, and say so.
+const WHOLE_TABLES: [&str; 1] = ["count FROM deliveries GROUP BY state, platform"];
+/// The tables that grow without end, with their aliases in our texts.
+const LARGE_TABLES: [&str; 15] = [
+    "records",
+    "submissions",
+    "versions",
+    "attachments",
+    "deliveries",
+    "attempts",
+    "replay_items",
+    "d",
+    "e",
+    "i",
+    "p",
+    "r",
+    "s",
+    "shown",
+    "w",
+];
+
+#[tokio::test]
+async fn no_statement_reads_a_whole_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/hub.db", folder.path().display());
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let crate::store::db::Db::Sqlite(pool) = &store.pools().writer else {
+        unreachable!("opened above")
+    };
+    let mut problems = Vec::new();
+    for text in statements(false) {
+        if WHOLE_TABLES.iter().any(|part| text.contains(part)) {
+            continue;
+        }
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")))
+                .fetch_all(pool)
+                .await
+                .unwrap();
+        for (_, _, _, step) in plan {
+            let mut words = step.split(' ');
+            let scans = words.next() == Some("SCAN")
+                && words
+                    .next()
+                    .is_some_and(|name| LARGE_TABLES.contains(&name));
+            // In the order of an index, up to a limit, is a page.
+            let page = step.contains("INDEX") && text.contains("LIMIT");
+            if scans && !page {
+                problems.push(format!("{step}\nin: {text}"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
