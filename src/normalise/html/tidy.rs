@@ -234,8 +234,12 @@ fn leading_blank(text: &str) -> usize {
 
 /// Returns the length of `text` up to its first blank; `text` does not start with one.
 fn word_length(text: &str) -> usize {
-    let space = text.find(char::is_whitespace).unwrap_or(text.len());
-    text[..space].find(NO_BREAK_SPACE).unwrap_or(space)
+    text.char_indices()
+        .find(|&(place, character)| {
+            character.is_whitespace()
+                || (character == '&' && text[place..].starts_with(NO_BREAK_SPACE))
+        })
+        .map_or(text.len(), |(place, _)| place)
 }
 
 /// Whether `character` is Chinese text or punctuation, which is written without blanks.
