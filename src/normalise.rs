@@ -1,5 +1,279 @@
-//! turns what arrived into one canonical record.
-/// x
-pub fn plain_text(html: &str) -> String {
-    html.to_owned()
+//! Turns an entry as the clerk wrote it into one canonical [`Content`].
+//!
+//! It mends spelling (document numbers, dates, codes, blanks), finds unit and area in the
+//! [`Catalogue`] and cleans the text. All mistakes of an entry are reported at once. It never
+//! decides whether an entry may go out: that is [`crate::screen`].
+
+mod attachment;
+mod credit;
+mod date;
+mod disclosure;
+mod doc_no;
+mod html;
+mod index_no;
+mod project;
+mod project_code;
+pub mod text;
+mod uscc;
+
+pub use attachment::{ATTACHMENT_BYTES_MAX, ATTACHMENTS_BYTES_MAX, File};
+pub use date::date;
+pub use disclosure::disclosure;
+pub use doc_no::{DocNo, doc_no};
+pub use html::{BODY_CHARS_MAX, HTML_DEPTH_MAX, HtmlError, clean_html, plain_text, text_to_html};
+pub use index_no::index_no;
+pub use project_code::{ProjectCode, project_code};
+pub use uscc::{uscc, uscc_holds};
+
+use crate::catalogue::{Area, Catalogue};
+use crate::record::{Attachment, Body, BodyFormat, Content, Entry, FieldError, Unit, Warning};
+use text::{lines, one_line, optional_line};
+
+/// How many similar units or areas an error names.
+const NEAREST_NAMED: usize = 3;
+/// Longest title; longer ones no platform takes.
+const TITLE_CHARS_MAX: usize = 200;
+
+/// An entry after normalising.
+#[derive(Debug, Clone)]
+pub struct Normalised {
+    /// The canonical content.
+    pub content: Content,
+    /// 公开方式 as the clerk wrote it, for the words of a hold.
+    pub declared: String,
+    /// The files, in the order of `content.attachments`.
+    pub files: Vec<File>,
+    /// What should be mended but does not stop the entry.
+    pub warnings: Vec<Warning>,
 }
+
+/// Normalises one entry.
+///
+/// # Errors
+/// Everything that is wrong with the entry, each with its pointer and a sentence for the clerk.
+pub fn normalise(entry: &Entry, catalogue: &Catalogue) -> Result<Normalised, Vec<FieldError>> {
+    let mut findings = Findings::default();
+    let title = title(&entry.title, &mut findings);
+    let units = units(&entry.unit, catalogue, &mut findings);
+    let written_on = written_on(&entry.written_on, &mut findings);
+    let area = area(entry.area.as_deref(), catalogue, &mut findings);
+    let doc_no = document_number(entry.doc_no.as_deref(), &mut findings);
+    let files = attachment::files(&entry.attachments, &mut findings.errors);
+    let body = body(entry, &mut findings);
+    let project = entry
+        .project
+        .as_ref()
+        .map(|project| project::project(project, &mut findings));
+    let credit = entry
+        .credit
+        .as_ref()
+        .map(|credit| credit::credit(credit, &mut findings));
+    if !findings.errors.is_empty() {
+        return Err(findings.errors);
+    }
+    let unit = units
+        .first()
+        .cloned()
+        .expect("a list of units without error names at least one");
+    let declared = one_line(entry.disclosure.as_deref().unwrap_or_default());
+    let content = Content {
+        title,
+        doc_no,
+        doc_no_raw: optional_line(entry.doc_no.as_deref()),
+        unit,
+        joint_units: if units.len() > 1 { units } else { Vec::new() },
+        written_on,
+        written_on_raw: one_line(&entry.written_on),
+        disclosure: disclosure(&declared),
+        area: area.map(|area| area.key.clone()),
+        area_name: area.map(|area| area.name.clone()),
+        column: optional_line(entry.column.as_deref()),
+        genre: optional_line(entry.genre.as_deref()),
+        keywords: keywords(&entry.keywords),
+        summary: entry
+            .summary
+            .as_deref()
+            .map(lines)
+            .filter(|summary| !summary.is_empty()),
+        index_no: entry.index_no.as_deref().and_then(index_no),
+        body,
+        attachments: files.iter().map(described).collect(),
+        project,
+        credit,
+    };
+    Ok(Normalised {
+        content,
+        declared,
+        files,
+        warnings: findings.warnings,
+    })
+}
+
+/// What was found wrong so far.
+#[derive(Default)]
+struct Findings {
+    errors: Vec<FieldError>,
+    warnings: Vec<Warning>,
+}
+
+impl Findings {
+    fn error(&mut self, pointer: &str, code: &str, detail: impl Into<String>) {
+        self.errors.push(FieldError::new(pointer, code, detail));
+    }
+
+    fn warning(&mut self, pointer: &str, code: &str, detail: impl Into<String>) {
+        self.warnings.push(Warning {
+            platform: None,
+            pointer: pointer.to_owned(),
+            code: code.to_owned(),
+            detail: detail.into(),
+        });
+    }
+}
+
+fn title(written: &str, findings: &mut Findings) -> String {
+    let title = one_line(written);
+    if title.is_empty() {
+        findings.error(
+            "/entry/title",
+            "title_empty",
+            "标题是空白，请填写完整标题。",
+        );
+    } else if title.chars().count() > TITLE_CHARS_MAX {
+        let detail = format!("标题超过{TITLE_CHARS_MAX}个字，请缩短。");
+        findings.error("/entry/title", "too_long", detail);
+    }
+    title
+}
+
+fn units(written: &str, catalogue: &Catalogue, findings: &mut Findings) -> Vec<Unit> {
+    catalogue
+        .units(&text::visible(written))
+        .unwrap_or_else(|unknown| {
+            let detail = if unknown.text.is_empty() {
+                "发布机构是空白，请填写单位全称或规范简称。".to_owned()
+            } else {
+                let nearest = suggestion(&unknown.nearest);
+                let text = excerpt(&unknown.text);
+                format!("发布机构“{text}”不在单位名录中{nearest}。")
+            };
+            findings.error("/entry/unit", "unknown_unit", detail);
+            Vec::new()
+        })
+}
+
+fn area<'a>(
+    written: Option<&str>,
+    catalogue: &'a Catalogue,
+    findings: &mut Findings,
+) -> Option<&'a Area> {
+    let written = one_line(written.unwrap_or_default());
+    if text::says_nothing(&written) {
+        return None;
+    }
+    let area = catalogue.area(&written);
+    if area.is_none() {
+        let nearest = suggestion(&catalogue.nearest_areas(&written, NEAREST_NAMED));
+        let text = excerpt(&written);
+        let detail = format!("重点领域“{text}”不在目录中{nearest}；不属于重点领域的请留空。");
+        findings.error("/entry/area", "unknown_area", detail);
+    }
+    area
+}
+
+fn suggestion(nearest: &[String]) -> String {
+    if nearest.is_empty() {
+        return "，请核对名称".to_owned();
+    }
+    format!("，是否为：{}", nearest.join("、"))
+}
+
+/// Returns enough of a text to recognise it in an error.
+fn excerpt(text: &str) -> String {
+    const EXCERPT_CHARS: usize = 40;
+    if text.chars().count() <= EXCERPT_CHARS {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(EXCERPT_CHARS).collect();
+    format!("{start}…")
+}
+
+fn written_on(written: &str, findings: &mut Findings) -> String {
+    date(written).unwrap_or_else(|| {
+        let text = excerpt(&one_line(written));
+        let detail = if text.is_empty() {
+            "成文日期是空白，请填写，如“2014年9月18日”。".to_owned()
+        } else {
+            format!("成文日期“{text}”不是有效日期，请按“2014年9月18日”或“2014-09-18”填写。")
+        };
+        findings.error("/entry/written_on", "date_invalid", detail);
+        String::new()
+    })
+}
+
+fn document_number(written: Option<&str>, findings: &mut Findings) -> Option<String> {
+    let number = doc_no(written?)?;
+    if !number.recognised {
+        let detail = format!(
+            "文号“{}”不像规范的发文字号，已按原样保留，请核对。",
+            excerpt(&number.canonical)
+        );
+        findings.warning("/entry/doc_no", "doc_no_unrecognised", detail);
+    }
+    Some(number.canonical)
+}
+
+fn body(entry: &Entry, findings: &mut Findings) -> Body {
+    const POINTER: &str = "/entry/body/content";
+    let written = text::visible(&entry.body.content);
+    let html = match entry.body.format {
+        BodyFormat::Html => clean_html(&written),
+        BodyFormat::Text => text_to_html(&written),
+    };
+    let html = html.unwrap_or_else(|error| {
+        match error {
+            HtmlError::TooLong => {
+                let detail = format!("正文超过{BODY_CHARS_MAX}个字符，请把长表格改为附件。");
+                findings.error(POINTER, "too_large", detail);
+            }
+            HtmlError::TooDeep => findings.error(
+                POINTER,
+                "html_too_deep",
+                "正文的网页标记嵌套过深，无法处理，请清除格式后重新粘贴。",
+            ),
+        }
+        String::new()
+    });
+    let refused = findings.errors.iter().any(|error| error.pointer == POINTER);
+    if html.is_empty() && !refused && entry.attachments.is_empty() {
+        findings.error(
+            POINTER,
+            "body_empty",
+            "正文没有可显示的文字，也没有附件，请补充正文。",
+        );
+    }
+    Body { html }
+}
+
+fn keywords(written: &[String]) -> Vec<String> {
+    let mut keywords: Vec<String> = Vec::with_capacity(written.len());
+    for keyword in written {
+        let keyword = one_line(keyword);
+        if !keyword.is_empty() && !keywords.contains(&keyword) {
+            keywords.push(keyword);
+        }
+    }
+    keywords
+}
+
+fn described(file: &File) -> Attachment {
+    Attachment {
+        name: file.name.clone(),
+        media_type: file.media_type.clone(),
+        bytes: file.bytes.len() as u64,
+        sha256: file.sha256.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
