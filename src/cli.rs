@@ -82,7 +82,10 @@ struct MigrateArgs {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return output.fail(&anyhow::Error::new(error)),
     };
@@ -93,8 +96,9 @@ pub fn run() -> ExitCode {
 }
 
 async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(cli.config.as_deref())
-        .hint("deploy/synchub.example.toml lists every key; the environment is SYNCHUB__SECTION__KEY")?;
+    let settings = Settings::load(cli.config.as_deref()).hint(
+        "deploy/synchub.example.toml lists every key; the environment is SYNCHUB__SECTION__KEY",
+    )?;
     match cli.verb {
         Verb::Demo(args) => demo::demo(settings, args, output).await,
         Verb::Serve => serve::serve(settings).await,
@@ -136,13 +140,19 @@ async fn migrate(
             (false, _, false) => format!("schema {} → {}", before.current, after.current),
         },
     );
-    Ok(if pending == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if pending == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 impl Output {
     /// Prints an error with its hint and returns the exit code.
     fn fail(&self, error: &anyhow::Error) -> ExitCode {
-        let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
+        let hint = error
+            .downcast_ref::<Hinted>()
+            .map(|hinted| hinted.hint.as_str());
         self.error(&format!("{error:#}"), hint);
         ExitCode::FAILURE
     }

@@ -29,7 +29,10 @@ pub fn parse_time(text: &str) -> Option<i64> {
     }
     let date: jiff::civil::Date = text.parse().ok()?;
     let offset = jiff::tz::Offset::constant(8);
-    offset.to_timestamp(date.at(0, 0, 0, 0)).ok().map(|it| it.as_millisecond())
+    offset
+        .to_timestamp(date.at(0, 0, 0, 0))
+        .ok()
+        .map(|it| it.as_millisecond())
 }
 
 #[cfg(test)]
@@ -39,7 +42,10 @@ mod tests {
     #[test]
     fn a_date_begins_at_midnight_in_china() {
         assert_eq!(parse_time("2014-09-18"), parse_time("2014-09-17T16:00:00Z"));
-        assert_eq!(parse_time("2014-09-18").map(rfc3339).as_deref(), Some("2014-09-18T00:00:00+08:00"));
+        assert_eq!(
+            parse_time("2014-09-18").map(rfc3339).as_deref(),
+            Some("2014-09-18T00:00:00+08:00")
+        );
         assert_eq!(parse_time("yesterday"), None);
     }
 }

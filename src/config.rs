@@ -134,7 +134,9 @@ impl Settings {
             .add_source(File::from_str(EXAMPLE, FileFormat::Toml))
             .add_source(file)
             .add_source(
-                Environment::with_prefix("SYNCHUB").prefix_separator("__").separator("__"),
+                Environment::with_prefix("SYNCHUB")
+                    .prefix_separator("__")
+                    .separator("__"),
             )
             .build()?
             .try_deserialize()
@@ -149,7 +151,10 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<PathBuf>
         Many(Vec<PathBuf>),
     }
     Ok(match OneOrMany::deserialize(from)? {
-        OneOrMany::One(list) => list.split(',').map(|path| PathBuf::from(path.trim())).collect(),
+        OneOrMany::One(list) => list
+            .split(',')
+            .map(|path| PathBuf::from(path.trim()))
+            .collect(),
         OneOrMany::Many(paths) => paths,
     })
 }
@@ -175,7 +180,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("synchub.toml");
         std::fs::write(&path, "[http]\nlistne = \"127.0.0.1:1\"\n").expect("written");
-        let error = Settings::load(Some(&path)).expect_err("unknown key").to_string();
+        let error = Settings::load(Some(&path))
+            .expect_err("unknown key")
+            .to_string();
         assert!(error.contains("listne"), "{error}");
     }
 
@@ -187,6 +194,9 @@ mod tests {
         std::fs::write(&path, text).expect("written");
         let settings = Settings::load(Some(&path)).expect("loads");
         assert_eq!(settings.http.listen, "127.0.0.1:9");
-        assert_eq!(settings.connectors.dir, [PathBuf::from("a"), PathBuf::from("b")]);
+        assert_eq!(
+            settings.connectors.dir,
+            [PathBuf::from("a"), PathBuf::from("b")]
+        );
     }
 }

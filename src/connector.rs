@@ -238,7 +238,7 @@ impl Connector {
         }
         contract
             .iter_errors(record)
-            .map(|error| crate::schema::entry_error(&error))
+            .flat_map(|error| crate::schema::entry_errors(&error))
             .collect()
     }
 

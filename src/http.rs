@@ -152,7 +152,9 @@ pub fn router(app: App) -> Router {
             )
         })
         .layer(from_fn_with_state(app.clone(), within_time))
-        .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
+        .layer(CatchPanicLayer::custom(|_| {
+            Problem::internal().into_response()
+        }))
         .layer(PropagateRequestIdLayer::new(request_id.clone()))
         .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
         .with_state(app)
@@ -168,7 +170,10 @@ async fn within_time(State(app): State<App>, request: Request, next: Next) -> Re
             .unwrap_or_else(|_| Problem::timeout().into_response()),
     };
     let headers = response.headers_mut();
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert("cache-control", HeaderValue::from_static("no-store"));
     response
 }
@@ -182,7 +187,9 @@ pub async fn serve(
     app: App,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, router(app))
+        .with_graceful_shutdown(shutdown)
+        .await
 }
 
 /// A JSON body of an operator's call; errors are problems like all others.

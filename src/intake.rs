@@ -137,7 +137,10 @@ impl Intake {
         body: &[u8],
         idempotency_key: Option<String>,
     ) -> Result<Accepted, Refusal> {
-        self.begin(account, body, idempotency_key).await?.finish().await
+        self.begin(account, body, idempotency_key)
+            .await?
+            .finish()
+            .await
     }
 
     /// Checks a submission and puts it in line for the commit. Submissions of one caller are
@@ -152,7 +155,9 @@ impl Intake {
         idempotency_key: Option<String>,
     ) -> Result<Pending, Refusal> {
         let submission = parse_submission(body).map_err(Refusal::Fields)?;
-        let (new, entry_errors) = self.prepare(account, submission, body, idempotency_key).await?;
+        let (new, entry_errors) = self
+            .prepare(account, submission, body, idempotency_key)
+            .await?;
         let outcome = self.store.enqueue_submit(new).await?;
         Ok(Pending {
             outcome: Box::pin(outcome),
@@ -186,7 +191,8 @@ impl Intake {
                 Err(errors) => return Err(Refusal::Fields(errors)),
             },
         };
-        self.check_unit(account, &submission, understood.as_ref()).await?;
+        self.check_unit(account, &submission, understood.as_ref())
+            .await?;
         let received_at = now_ms();
         let understood = understood.unwrap_or_default();
         let new = NewSubmission {
@@ -214,9 +220,23 @@ impl Intake {
 
     /// Screens and routes a canonical content.
     fn understand(&self, normalised: Normalised, action: Action) -> Understood {
-        let Normalised { content, declared, files, mut warnings } = normalised;
+        let Normalised {
+            content,
+            declared,
+            files,
+            mut warnings,
+        } = normalised;
         let holds = match action {
-            Action::Publish => screen(&Inspected { content: &content, declared: &declared, files: &files }),
+            Action::Publish => {
+                let inspected = Inspected {
+                    content: &content,
+                    declared: &declared,
+                    files: &files,
+                };
+                let screening = screen(&inspected);
+                warnings.extend(screening.warnings);
+                screening.holds
+            }
             Action::Withdraw => Vec::new(),
         };
         let routes = route(&content, &self.connectors);
@@ -228,7 +248,10 @@ impl Intake {
             holds,
             warnings,
             routes,
-            files: files.into_iter().map(|file| (file.sha256, file.bytes)).collect(),
+            files: files
+                .into_iter()
+                .map(|file| (file.sha256, file.bytes))
+                .collect(),
         }
     }
 
@@ -244,13 +267,18 @@ impl Intake {
         }
         if let Some(content) = understood.and_then(|it| it.content.as_ref()) {
             if !account.may_post_for(&content.unit.code) {
-                return Err(Refusal::UnitNotAllowed { unit: content.unit.name.clone() });
+                return Err(Refusal::UnitNotAllowed {
+                    unit: content.unit.name.clone(),
+                });
             }
         }
-        let stored = self.store.find_record(&account.source, &submission.source_id).await?;
+        let stored = self
+            .store
+            .unit_of(&account.source, &submission.source_id)
+            .await?;
         match stored {
-            Some(stored) if !account.may_post_for(&stored.unit_code) => {
-                Err(Refusal::UnitNotAllowed { unit: stored.unit_name })
+            Some((code, unit)) if !account.may_post_for(&code) => {
+                Err(Refusal::UnitNotAllowed { unit })
             }
             _ => Ok(()),
         }

@@ -36,7 +36,10 @@ pub async fn record_named(store: &Store, text: &str) -> Result<RecordView, Named
     if let Some(record) = store.record(&RecordId::from(text.to_owned())).await? {
         return Ok(record);
     }
-    let filter = RecordFilter { source_id: Some(text.to_owned()), ..RecordFilter::default() };
+    let filter = RecordFilter {
+        source_id: Some(text.to_owned()),
+        ..RecordFilter::default()
+    };
     let page = store.list_records(&filter, None, 5).await?;
     match page.records.as_slice() {
         [] => Err(NamedError::Unknown(text.to_owned())),
@@ -45,8 +48,10 @@ pub async fn record_named(store: &Store, text: &str) -> Result<RecordView, Named
             record.ok_or_else(|| NamedError::Unknown(text.to_owned()))
         }
         several => {
-            let ids: Vec<String> =
-                several.iter().map(|it| format!("{} ({})", it.id, it.source)).collect();
+            let ids: Vec<String> = several
+                .iter()
+                .map(|it| format!("{} ({})", it.id, it.source))
+                .collect();
             Err(NamedError::Ambiguous(text.to_owned(), ids.join(", ")))
         }
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// What to replay, as asked over HTTP or on the command line: exactly one of `filter`,
 /// `deliveries` and `group`.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReplayRequest {
     /// All that fit.
@@ -32,7 +32,7 @@ pub struct ReplayRequest {
 }
 
 /// Filters of a replay; all that are given must fit, and at least one must be given.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FilterRequest {
     /// Id of a record.
@@ -103,7 +103,10 @@ pub async fn replay(
     if request.rate == Some(0) {
         return Err(ReplayError::Rate);
     }
-    let reason = request.reason.clone().unwrap_or_else(|| "未填写".to_owned());
+    let reason = request
+        .reason
+        .clone()
+        .unwrap_or_else(|| "未填写".to_owned());
     let (dry_run, rate_per_s) = (request.dry_run, request.rate);
     let selection = selection_of(request)?;
     let by_platform = store.preview_replay(&selection).await?;
@@ -111,7 +114,12 @@ pub async fn replay(
         let count = by_platform.iter().map(|it| it.count).sum();
         return Ok(Replayed::Preview(Preview { count, by_platform }));
     }
-    let new = NewReplay { selection, reason, actor: actor.to_owned(), rate_per_s };
+    let new = NewReplay {
+        selection,
+        reason,
+        actor: actor.to_owned(),
+        rate_per_s,
+    };
     let started = store.freeze_replay(&new).await?;
     for count in &by_platform {
         queue.offer(&count.platform, &[]);
@@ -122,9 +130,9 @@ pub async fn replay(
 
 fn selection_of(request: ReplayRequest) -> Result<ReplaySelection, ReplayError> {
     match (request.filter, request.deliveries, request.group) {
-        (None, Some(ids), None) if !ids.is_empty() => {
-            Ok(ReplaySelection::Deliveries(ids.into_iter().map(DeliveryId::from).collect()))
-        }
+        (None, Some(ids), None) if !ids.is_empty() => Ok(ReplaySelection::Deliveries(
+            ids.into_iter().map(DeliveryId::from).collect(),
+        )),
         (None, None, Some(group)) => Ok(ReplaySelection::Group(group)),
         (Some(filter), None, None) => Ok(ReplaySelection::Filter(filter_of(filter)?)),
         _ => Err(ReplayError::Selection),
@@ -137,7 +145,12 @@ fn filter_of(filter: FilterRequest) -> Result<ReplayFilter, ReplayError> {
         Some(text) => parse_time(&text).map(Some).ok_or(ReplayError::Time(text)),
     };
     let names_something = [
-        &filter.record, &filter.platform, &filter.state, &filter.unit, &filter.area, &filter.from,
+        &filter.record,
+        &filter.platform,
+        &filter.state,
+        &filter.unit,
+        &filter.area,
+        &filter.from,
         &filter.to,
     ]
     .into_iter()
@@ -168,9 +181,15 @@ mod tests {
 
     #[test]
     fn a_replay_of_everything_by_accident_is_refused() {
-        let empty = ReplayRequest { filter: Some(FilterRequest::default()), ..ReplayRequest::default() };
+        let empty = ReplayRequest {
+            filter: Some(FilterRequest::default()),
+            ..ReplayRequest::default()
+        };
         assert!(matches!(selection_of(empty), Err(ReplayError::Selection)));
-        assert!(matches!(selection_of(ReplayRequest::default()), Err(ReplayError::Selection)));
+        assert!(matches!(
+            selection_of(ReplayRequest::default()),
+            Err(ReplayError::Selection)
+        ));
         let two = ReplayRequest {
             group: Some("g".into()),
             deliveries: Some(vec!["d".into()]),
@@ -181,9 +200,18 @@ mod tests {
 
     #[test]
     fn a_broad_filter_means_failures_and_a_record_means_all_of_it() {
-        let broad = FilterRequest { platform: Some("p".into()), ..FilterRequest::default() };
-        assert_eq!(filter_of(broad).expect("fits").state, Some(DeliveryState::Failed));
-        let one = FilterRequest { record: Some("r".into()), ..FilterRequest::default() };
+        let broad = FilterRequest {
+            platform: Some("p".into()),
+            ..FilterRequest::default()
+        };
+        assert_eq!(
+            filter_of(broad).expect("fits").state,
+            Some(DeliveryState::Failed)
+        );
+        let one = FilterRequest {
+            record: Some("r".into()),
+            ..FilterRequest::default()
+        };
         assert_eq!(filter_of(one).expect("fits").state, None);
     }
 }

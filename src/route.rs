@@ -24,12 +24,15 @@ pub fn route(content: &Content, connectors: &Connectors) -> Routes {
     let mut routes = Routes::default();
     for connector in connectors.iter().filter(|connector| connector.takes(&view)) {
         routes.platforms.push(connector.id.clone());
-        let warnings = connector.contract_errors(&record).into_iter().map(|error| Warning {
-            platform: Some(connector.id.clone()),
-            pointer: error.pointer,
-            code: error.code,
-            detail: format!("{}：{}", connector.name(), error.detail),
-        });
+        let warnings = connector
+            .contract_errors(&record)
+            .into_iter()
+            .map(|error| Warning {
+                platform: Some(connector.id.clone()),
+                pointer: error.pointer,
+                code: error.code,
+                detail: format!("{}：{}", connector.name(), error.detail),
+            });
         routes.warnings.extend(warnings);
     }
     routes

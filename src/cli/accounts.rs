@@ -114,10 +114,16 @@ fn units_of(settings: &Settings, names: &[String]) -> anyhow::Result<Vec<String>
     names
         .iter()
         .map(|name| {
-            catalogue.unit(name).map(|unit| unit.code.clone()).ok_or_else(|| {
-                let nearest = catalogue.nearest_units(name, 3).join(", ");
-                failure(format!("no unit is called `{name}`"), format!("did you mean {nearest}?"))
-            })
+            catalogue
+                .unit(name)
+                .map(|unit| unit.unit.code.clone())
+                .ok_or_else(|| {
+                    let nearest = catalogue.nearest_units(name, 3).join(", ");
+                    failure(
+                        format!("no unit is called `{name}`"),
+                        format!("did you mean {nearest}?"),
+                    )
+                })
         })
         .collect()
 }
@@ -125,9 +131,11 @@ fn units_of(settings: &Settings, names: &[String]) -> anyhow::Result<Vec<String>
 async fn list(store: &Store, output: &Output) -> anyhow::Result<()> {
     let accounts = store.list_accounts().await?;
     output.show(&json!(accounts), || {
-        let mut rows = vec![["NAME", "SOURCE", "UNITS", "OPERATOR", "SINCE", "REVOKED"]
-            .map(ToOwned::to_owned)
-            .to_vec()];
+        let mut rows = vec![
+            ["NAME", "SOURCE", "UNITS", "OPERATOR", "SINCE", "REVOKED"]
+                .map(ToOwned::to_owned)
+                .to_vec(),
+        ];
         rows.extend(accounts.iter().map(|account| {
             vec![
                 account.name.clone(),

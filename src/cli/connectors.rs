@@ -57,28 +57,55 @@ pub(super) struct TryArgs {
     remote_id: Option<String>,
 }
 
-pub(super) async fn connector(settings: &Settings, verb: ConnectorVerb, output: &Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn connector(
+    settings: &Settings,
+    verb: ConnectorVerb,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
     match verb {
-        ConnectorVerb::Check { connector } => report_all(settings, &connector, output, check::check),
-        ConnectorVerb::Test { connector, accept: false } => report_all(settings, &connector, output, check::check),
-        ConnectorVerb::Test { connector, accept: true } => report_all(settings, &connector, output, check::accept),
+        ConnectorVerb::Check { connector } => {
+            report_all(settings, &connector, output, check::check)
+        }
+        ConnectorVerb::Test {
+            connector,
+            accept: false,
+        } => report_all(settings, &connector, output, check::check),
+        ConnectorVerb::Test {
+            connector,
+            accept: true,
+        } => report_all(settings, &connector, output, check::accept),
         ConnectorVerb::New { name, dir } => new(settings, &name, dir, output),
         ConnectorVerb::Try(args) => try_out(settings, args, output).await,
     }
 }
 
-fn report_all(settings: &Settings, names: &[String], output: &Output, run: fn(&Path) -> Report) -> anyhow::Result<ExitCode> {
+fn report_all(
+    settings: &Settings,
+    names: &[String],
+    output: &Output,
+    run: fn(&Path) -> Report,
+) -> anyhow::Result<ExitCode> {
     let folders = match names.is_empty() {
         true => all_folders(settings),
-        false => names.iter().map(|name| folder(settings, name)).collect::<anyhow::Result<_>>()?,
+        false => names
+            .iter()
+            .map(|name| folder(settings, name))
+            .collect::<anyhow::Result<_>>()?,
     };
     if folders.is_empty() {
-        return Err(failure("there is no connector to check", "connectors.dir names the folders that hold them"));
+        return Err(failure(
+            "there is no connector to check",
+            "connectors.dir names the folders that hold them",
+        ));
     }
     let reports: Vec<Report> = folders.iter().map(|dir| run(dir)).collect();
     let healthy = reports.iter().all(|report| report.findings.is_empty());
     output.show(&json!(reports), || reports.iter().map(in_words).collect());
-    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if healthy {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn in_words(report: &Report) -> String {
@@ -87,8 +114,15 @@ fn in_words(report: &Report) -> String {
     }
     let mut text = format!("FAIL  {}\n", report.connector);
     for finding in &report.findings {
-        let place = if finding.place.is_empty() { String::new() } else { format!(" at {}", finding.place) };
-        text.push_str(&format!("      {}{place}: {}\n", finding.file, finding.problem));
+        let place = if finding.place.is_empty() {
+            String::new()
+        } else {
+            format!(" at {}", finding.place)
+        };
+        text.push_str(&format!(
+            "      {}{place}: {}\n",
+            finding.file, finding.problem
+        ));
     }
     text
 }
@@ -107,7 +141,10 @@ fn folder(settings: &Settings, name: &str) -> anyhow::Result<PathBuf> {
         .map(|dir| dir.join(name))
         .find(|dir| dir.join("connector.toml").is_file())
         .ok_or_else(|| {
-            failure(format!("no connector is called `{name}`"), format!("`synchub connector new {name}` makes one"))
+            failure(
+                format!("no connector is called `{name}`"),
+                format!("`synchub connector new {name}` makes one"),
+            )
         })
 }
 
@@ -125,12 +162,24 @@ fn all_folders(settings: &Settings) -> Vec<PathBuf> {
     folders
 }
 
-fn new(settings: &Settings, name: &str, dir: Option<PathBuf>, output: &Output) -> anyhow::Result<ExitCode> {
-    let parent = dir.or_else(|| settings.connectors.dir.first().cloned()).unwrap_or_else(|| PathBuf::from("connectors"));
+fn new(
+    settings: &Settings,
+    name: &str,
+    dir: Option<PathBuf>,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
+    let parent = dir
+        .or_else(|| settings.connectors.dir.first().cloned())
+        .unwrap_or_else(|| PathBuf::from("connectors"));
     let path = parent.join(name);
     skeleton::write(&path).hint("deploy/CONNECTORS.md walks through a new connector")?;
-    output.show(&json!({"written": path.display().to_string()}), || format!("Written: {}", path.display()));
-    output.note(&format!("Next: change connector.toml, then `synchub connector check {}`", path.display()));
+    output.show(&json!({"written": path.display().to_string()}), || {
+        format!("Written: {}", path.display())
+    });
+    output.note(&format!(
+        "Next: change connector.toml, then `synchub connector check {}`",
+        path.display()
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -138,20 +187,35 @@ async fn try_out(settings: &Settings, args: TryArgs, output: &Output) -> anyhow:
     let dir = folder(settings, &args.connector)?;
     let references = References::default().with_base_url(args.to);
     let connector = Connector::load(&dir, &references).map_err(|findings| {
-        let first = findings.first().map(|it| format!("{} {}: {}", it.file, it.place, it.problem));
-        failure(format!("the connector does not load: {}", first.unwrap_or_default()), "`synchub connector check` lists everything")
+        let first = findings
+            .first()
+            .map(|it| format!("{} {}: {}", it.file, it.place, it.problem));
+        failure(
+            format!("the connector does not load: {}", first.unwrap_or_default()),
+            "`synchub connector check` lists everything",
+        )
     })?;
     if let Some(problem) = connector.unresolved().first() {
-        return Err(failure(problem.clone(), "set what is missing, or name the address with --to"));
+        return Err(failure(
+            problem.clone(),
+            "set what is missing, or name the address with --to",
+        ));
     }
     let operation = Operation::parse(&args.operation).filter(|it| connector.can(*it)).ok_or_else(|| {
         failure(format!("{} cannot `{}`", connector.id, args.operation), "one of publish, update, withdraw, look_up, read_back, as far as the connector has it")
     })?;
     let path = args.record.unwrap_or_else(|| first_sample(&dir));
-    let text = std::fs::read_to_string(&path).hint(format!("{} is to hold a canonical record", path.display()))?;
-    let record: Record = serde_json::from_str(&text).hint(format!("{} is no canonical record; see schemas/record.schema.json", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .hint(format!("{} is to hold a canonical record", path.display()))?;
+    let record: Record = serde_json::from_str(&text).hint(format!(
+        "{} is no canonical record; see schemas/record.schema.json",
+        path.display()
+    ))?;
     let result = trial::run(&connector, &record, operation, args.remote_id).await?;
-    let verdict = result["exchanges"].as_array().and_then(|all| all.last()).map(|it| it["verdict"].clone());
+    let verdict = result["exchanges"]
+        .as_array()
+        .and_then(|all| all.last())
+        .map(|it| it["verdict"].clone());
     output.show(&result, || exchanges_in_words(&result));
     Ok(match verdict.as_ref().and_then(|it| it.as_str()) {
         Some("ok" | "duplicate") => ExitCode::SUCCESS,
@@ -167,14 +231,22 @@ fn first_sample(dir: &Path) -> PathBuf {
         .filter(|path| path.to_string_lossy().ends_with(".record.json"))
         .collect();
     samples.sort();
-    samples.into_iter().next().unwrap_or_else(|| dir.join("samples/publish.record.json"))
+    samples
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| dir.join("samples/publish.record.json"))
 }
 
 fn exchanges_in_words(result: &serde_json::Value) -> String {
     let mut text = String::new();
     for exchange in result["exchanges"].as_array().into_iter().flatten() {
         let request = &exchange["request"];
-        text.push_str(&format!("── {}\n> {} {}\n", exchange["step"].as_str().unwrap_or_default(), request["method"].as_str().unwrap_or_default(), request["url"].as_str().unwrap_or_default()));
+        text.push_str(&format!(
+            "── {}\n> {} {}\n",
+            exchange["step"].as_str().unwrap_or_default(),
+            request["method"].as_str().unwrap_or_default(),
+            request["url"].as_str().unwrap_or_default()
+        ));
         push_message(&mut text, '>', request);
         if let Some(error) = exchange["error"].as_str() {
             text.push_str(&format!("! {error}\n"));
@@ -195,7 +267,10 @@ fn exchanges_in_words(result: &serde_json::Value) -> String {
 
 fn push_message(text: &mut String, mark: char, message: &serde_json::Value) {
     for (name, value) in message["headers"].as_object().into_iter().flatten() {
-        text.push_str(&format!("{mark} {name}: {}\n", value.as_str().unwrap_or_default()));
+        text.push_str(&format!(
+            "{mark} {name}: {}\n",
+            value.as_str().unwrap_or_default()
+        ));
     }
     for line in message["body"].as_str().unwrap_or_default().lines() {
         text.push_str(&format!("{mark}   {line}\n"));

@@ -25,8 +25,18 @@ struct Check {
     hint: String,
 }
 
-fn checked(grade: Grade, what: impl Into<String>, detail: impl Into<String>, hint: impl Into<String>) -> Check {
-    Check { grade, what: what.into(), detail: detail.into(), hint: hint.into() }
+fn checked(
+    grade: Grade,
+    what: impl Into<String>,
+    detail: impl Into<String>,
+    hint: impl Into<String>,
+) -> Check {
+    Check {
+        grade,
+        what: what.into(),
+        detail: detail.into(),
+        hint: hint.into(),
+    }
 }
 
 /// Checks everything; fails when something would keep the hub from its job.
@@ -50,7 +60,11 @@ pub(super) async fn doctor(settings: &Settings, output: &Output) -> anyhow::Resu
         }
         text
     });
-    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if healthy {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Signatures and sessions fail in strange ways on a machine whose clock was never set.
@@ -60,17 +74,31 @@ fn clock() -> Check {
     let shown = crate::clock::rfc3339(now);
     match now > YEAR_2025_MS {
         true => checked(Grade::Ok, "clock", shown, ""),
-        false => checked(Grade::Fail, "clock", shown, "set the clock; signed platforms refuse requests by minutes"),
+        false => checked(
+            Grade::Fail,
+            "clock",
+            shown,
+            "set the clock; signed platforms refuse requests by minutes",
+        ),
     }
 }
 
 fn catalogue(settings: &Settings) -> Check {
     match Catalogue::load(&settings.connectors.catalogue) {
         Ok(catalogue) => {
-            let detail = format!("{} units, {} areas", catalogue.all_units().len(), catalogue.all_areas().len());
+            let detail = format!(
+                "{} units, {} areas",
+                catalogue.all_units().len(),
+                catalogue.all_areas().len()
+            );
             checked(Grade::Ok, "catalogue", detail, "")
         }
-        Err(error) => checked(Grade::Fail, "catalogue", error.to_string(), "connectors.catalogue names the folder"),
+        Err(error) => checked(
+            Grade::Fail,
+            "catalogue",
+            error.to_string(),
+            "connectors.catalogue names the folder",
+        ),
     }
 }
 
@@ -79,7 +107,12 @@ fn connectors(settings: &Settings) -> Vec<Check> {
     let mut checks: Vec<Check> = connectors
         .iter()
         .map(|connector| match connector.unresolved() {
-            [] => checked(Grade::Ok, format!("connector {}", connector.id), connector.name(), ""),
+            [] => checked(
+                Grade::Ok,
+                format!("connector {}", connector.id),
+                connector.name(),
+                "",
+            ),
             missing => checked(
                 Grade::Warn,
                 format!("connector {}", connector.id),
@@ -91,11 +124,23 @@ fn connectors(settings: &Settings) -> Vec<Check> {
     for failure in connectors.failures() {
         let name = failure.dir.display().to_string();
         let first = check::check(&failure.dir).findings.into_iter().next();
-        let detail = first.map(|it| format!("{} {}: {}", it.file, it.place, it.problem)).unwrap_or_default();
-        checks.push(checked(Grade::Fail, format!("connector {name}"), detail, format!("synchub connector check {name}")));
+        let detail = first
+            .map(|it| format!("{} {}: {}", it.file, it.place, it.problem))
+            .unwrap_or_default();
+        checks.push(checked(
+            Grade::Fail,
+            format!("connector {name}"),
+            detail,
+            format!("synchub connector check {name}"),
+        ));
     }
     if checks.is_empty() {
-        checks.push(checked(Grade::Fail, "connectors", "none", "connectors.dir names the folders that hold them"));
+        checks.push(checked(
+            Grade::Fail,
+            "connectors",
+            "none",
+            "connectors.dir names the folders that hold them",
+        ));
     }
     checks
 }
@@ -104,18 +149,31 @@ async fn database(settings: &Settings) -> Vec<Check> {
     let store = match hub::open_unmigrated(settings).await {
         Ok(store) => store,
         Err(error) => {
-            return vec![checked(Grade::Fail, "database", format!("{error:#}"), "store.url (SYNCHUB__STORE__URL)")];
+            return vec![checked(
+                Grade::Fail,
+                "database",
+                format!("{error:#}"),
+                "store.url (SYNCHUB__STORE__URL)",
+            )];
         }
     };
     let mut checks = Vec::new();
     match store.migration_state().await {
         Ok(state) if state.is_current() => {
-            checks.push(checked(Grade::Ok, "database", format!("schema {}", state.current), ""));
+            checks.push(checked(
+                Grade::Ok,
+                "database",
+                format!("schema {}", state.current),
+                "",
+            ));
         }
         Ok(state) if state.current > state.newest => checks.push(checked(
             Grade::Fail,
             "database",
-            format!("schema {} is newer than {}, the newest this release knows", state.current, state.newest),
+            format!(
+                "schema {} is newer than {}, the newest this release knows",
+                state.current, state.newest
+            ),
             "run the newer release",
         )),
         Ok(state) => checks.push(checked(
@@ -124,14 +182,24 @@ async fn database(settings: &Settings) -> Vec<Check> {
             format!("schema {} of {}", state.current, state.newest),
             "`synchub migrate` (or `serve`) brings it up to date",
         )),
-        Err(error) => checks.push(checked(Grade::Fail, "database", error.to_string(), "is the server up, and may this user read?")),
+        Err(error) => checks.push(checked(
+            Grade::Fail,
+            "database",
+            error.to_string(),
+            "is the server up, and may this user read?",
+        )),
     }
     if checks.iter().all(|check| check.grade == Grade::Ok) {
         checks.push(match store.list_accounts().await {
             Ok(accounts) if accounts.iter().any(|it| it.revoked_at.is_none()) => {
                 checked(Grade::Ok, "accounts", format!("{}", accounts.len()), "")
             }
-            Ok(_) => checked(Grade::Warn, "accounts", "none: nobody can post", "synchub account add oa"),
+            Ok(_) => checked(
+                Grade::Warn,
+                "accounts",
+                "none: nobody can post",
+                "synchub account add oa",
+            ),
             Err(error) => checked(Grade::Fail, "accounts", error.to_string(), ""),
         });
     }

@@ -23,12 +23,18 @@ pub(super) trait Hint<T> {
 impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
         self.map_err(|error| {
-            anyhow::Error::new(Hinted { error: error.into(), hint: hint.into() })
+            anyhow::Error::new(Hinted {
+                error: error.into(),
+                hint: hint.into(),
+            })
         })
     }
 }
 
 /// Makes an error of the command line's own.
 pub(super) fn failure(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Hinted { error: anyhow::Error::msg(message.into()), hint: hint.into() })
+    anyhow::Error::new(Hinted {
+        error: anyhow::Error::msg(message.into()),
+        hint: hint.into(),
+    })
 }

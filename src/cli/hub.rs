@@ -20,10 +20,9 @@ pub(super) async fn open_unmigrated(settings: &Settings) -> anyhow::Result<Store
 /// Opens the store and brings its schema up to date.
 pub(super) async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     let store = open_unmigrated(settings).await?;
-    store
-        .migrate()
-        .await
-        .hint("`synchub migrate --check` says how the schema stands; a newer one needs a newer release")?;
+    store.migrate().await.hint(
+        "`synchub migrate --check` says how the schema stands; a newer one needs a newer release",
+    )?;
     Ok(store)
 }
 
@@ -71,5 +70,10 @@ pub(super) fn intake(
 
 /// Starts the senders.
 pub(super) fn start_senders(settings: &Settings, intake: &Intake) -> anyhow::Result<Deliverer> {
-    Deliverer::start(&intake.store, &intake.queue, &intake.connectors, settings.deliver.options())
+    Deliverer::start(
+        &intake.store,
+        &intake.queue,
+        &intake.connectors,
+        settings.deliver.options(),
+    )
 }

@@ -19,15 +19,22 @@ use std::process::ExitCode;
 
 /// Name of the person at the keyboard, for the rows that acts leave.
 fn actor() -> String {
-    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "cli".to_owned())
+    std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "cli".to_owned())
 }
 
 async fn named(store: &Store, text: &str) -> anyhow::Result<RecordView> {
-    operator::record_named(store, text).await.map_err(|error| match error {
-        NamedError::Unknown(_) => failure(error.to_string(), "name it by its id or by the id that the OA uses"),
-        NamedError::Ambiguous(..) => failure(error.to_string(), "name it by its id"),
-        NamedError::Store(error) => error.into(),
-    })
+    operator::record_named(store, text)
+        .await
+        .map_err(|error| match error {
+            NamedError::Unknown(_) => failure(
+                error.to_string(),
+                "name it by its id or by the id that the OA uses",
+            ),
+            NamedError::Ambiguous(..) => failure(error.to_string(), "name it by its id"),
+            NamedError::Store(error) => error.into(),
+        })
 }
 
 fn connectors(settings: &Settings) -> Connectors {
@@ -43,7 +50,11 @@ pub(super) struct WhyArgs {
     on: Option<String>,
 }
 
-pub(super) async fn why(settings: &Settings, args: WhyArgs, output: &Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn why(
+    settings: &Settings,
+    args: WhyArgs,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
     let store = hub::open_store(settings).await?;
     let record = named(&store, &args.record).await?;
     let why = operator::why(&store, &connectors(settings), &record, args.on.as_deref()).await?;
@@ -62,9 +73,20 @@ fn why_in_words(why: &Why) -> String {
         why.state.as_str()
     );
     for platform in &why.platforms {
-        text.push_str(&format!("\n{} {}  {} · {}\n", platform.platform, platform.name, platform.state.as_str(), platform.state_text));
-        let shown = platform.shown_version.map_or_else(|| "-".to_owned(), |it| format!("v{it}"));
-        text.push_str(&format!("  版本      应显示 v{}，平台上 {shown}\n", platform.version));
+        text.push_str(&format!(
+            "\n{} {}  {} · {}\n",
+            platform.platform,
+            platform.name,
+            platform.state.as_str(),
+            platform.state_text
+        ));
+        let shown = platform
+            .shown_version
+            .map_or_else(|| "-".to_owned(), |it| format!("v{it}"));
+        text.push_str(&format!(
+            "  版本      应显示 v{}，平台上 {shown}\n",
+            platform.version
+        ));
         if let Some(url) = &platform.url {
             text.push_str(&format!("  地址      {url}\n"));
         }
@@ -74,9 +96,16 @@ fn why_in_words(why: &Why) -> String {
                 last.at, last.operation, last.verdict, last.code, last.message, last.duration_ms
             ));
         }
-        for (label, line) in [("原因", &platform.cause), ("接下来", &platform.next), ("建议", &platform.advice)] {
+        for (label, line) in [
+            ("原因", &platform.cause),
+            ("接下来", &platform.next),
+            ("建议", &platform.advice),
+        ] {
             if !line.is_empty() {
-                text.push_str(&format!("  {label}{}{line}\n", " ".repeat(10 - 2 * label.chars().count())));
+                text.push_str(&format!(
+                    "  {label}{}{line}\n",
+                    " ".repeat(10 - 2 * label.chars().count())
+                ));
             }
         }
     }
@@ -92,7 +121,11 @@ pub(super) struct TraceArgs {
     record: String,
 }
 
-pub(super) async fn trace(settings: &Settings, args: TraceArgs, output: &Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn trace(
+    settings: &Settings,
+    args: TraceArgs,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
     let store = hub::open_store(settings).await?;
     let record = named(&store, &args.record).await?;
     let mut attempts: Vec<AttemptView> = Vec::new();
@@ -109,12 +142,22 @@ pub(super) async fn trace(settings: &Settings, args: TraceArgs, output: &Output)
 fn trace_in_words(record: &RecordView, attempts: &[AttemptView]) -> String {
     let mut events: Vec<(i64, Vec<String>)> = Vec::new();
     for version in &record.versions {
-        let holds: Vec<&str> = version.holds.iter().map(|hold| hold.code.as_str()).collect();
-        let mut what = format!("revision {} → v{} ({})", version.revision, version.version, version.action);
+        let holds: Vec<&str> = version
+            .holds
+            .iter()
+            .map(|hold| hold.code.as_str())
+            .collect();
+        let mut what = format!(
+            "revision {} → v{} ({})",
+            version.revision, version.version, version.action
+        );
         if !holds.is_empty() {
             what.push_str(&format!(", held: {}", holds.join(" ")));
         }
-        events.push((version.created_at, vec!["intake".into(), version.action.clone(), what]));
+        events.push((
+            version.created_at,
+            vec!["intake".into(), version.action.clone(), what],
+        ));
         if let (Some(at), Some(by)) = (version.released_at, &version.released_by) {
             let why = version.release_reason.clone().unwrap_or_default();
             events.push((at, vec!["release".into(), by.clone(), why]));
@@ -130,7 +173,10 @@ fn trace_in_words(record: &RecordView, attempts: &[AttemptView]) -> String {
             attempt.duration_ms,
             attempt.exchanges.as_array().map_or(0, Vec::len)
         );
-        events.push((attempt.started_at, vec![attempt.platform.clone(), attempt.operation.clone(), what]));
+        events.push((
+            attempt.started_at,
+            vec![attempt.platform.clone(), attempt.operation.clone(), what],
+        ));
     }
     events.sort_by_key(|(at, _)| *at);
     let rows: Vec<Vec<String>> = events
@@ -140,7 +186,12 @@ fn trace_in_words(record: &RecordView, attempts: &[AttemptView]) -> String {
             row
         })
         .collect();
-    format!("《{}》 {}\n{}", crate::screen::mask(&record.summary.title), record.summary.id, table(&rows))
+    format!(
+        "《{}》 {}\n{}",
+        crate::screen::mask(&record.summary.title),
+        record.summary.id,
+        table(&rows)
+    )
 }
 
 pub(super) async fn failures(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
@@ -150,9 +201,13 @@ pub(super) async fn failures(settings: &Settings, output: &Output) -> anyhow::Re
         if groups.is_empty() {
             return "Nothing needs a person.".to_owned();
         }
-        let mut rows = vec![["COUNT", "PLATFORM", "STAGE", "CLASS", "CODE", "CAUSE", "LAST", "GROUP", "NEXT"]
+        let mut rows = vec![
+            [
+                "COUNT", "PLATFORM", "STAGE", "CLASS", "CODE", "CAUSE", "LAST", "GROUP", "NEXT",
+            ]
             .map(ToOwned::to_owned)
-            .to_vec()];
+            .to_vec(),
+        ];
         rows.extend(groups.iter().map(|group| {
             vec![
                 group.count.to_string(),
@@ -212,7 +267,11 @@ pub(super) struct ReplayArgs {
     yes: bool,
 }
 
-pub(super) async fn replay(settings: &Settings, args: ReplayArgs, output: &Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn replay(
+    settings: &Settings,
+    args: ReplayArgs,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
     let store = hub::open_store(settings).await?;
     let record = match &args.record {
         Some(text) => Some(named(&store, text).await?.summary.id.to_string()),
@@ -247,16 +306,33 @@ pub(super) async fn replay(settings: &Settings, args: ReplayArgs, output: &Outpu
     match &replayed {
         Replayed::Preview(preview) => {
             output.show(&json!(preview), || {
-                let mut rows = vec![vec!["PLATFORM".to_owned(), "STATE".to_owned(), "COUNT".to_owned()]];
+                let mut rows = vec![vec![
+                    "PLATFORM".to_owned(),
+                    "STATE".to_owned(),
+                    "COUNT".to_owned(),
+                ]];
                 rows.extend(preview.by_platform.iter().map(|it| {
-                    vec![it.platform.clone(), it.state.as_str().to_owned(), it.count.to_string()]
+                    vec![
+                        it.platform.clone(),
+                        it.state.as_str().to_owned(),
+                        it.count.to_string(),
+                    ]
                 }));
-                format!("{}{} deliveries would be sent again.", table(&rows), preview.count)
+                format!(
+                    "{}{} deliveries would be sent again.",
+                    table(&rows),
+                    preview.count
+                )
             });
             output.note("This was a dry run; --yes sends.");
         }
         Replayed::Started(replay) => {
-            output.show(&json!(replay), || format!("Replay {}: {} deliveries are on their way.", replay.id, replay.count));
+            output.show(&json!(replay), || {
+                format!(
+                    "Replay {}: {} deliveries are on their way.",
+                    replay.id, replay.count
+                )
+            });
         }
     }
     store.close().await;
@@ -267,11 +343,21 @@ pub(super) async fn platforms(settings: &Settings, output: &Output) -> anyhow::R
     let store = hub::open_store(settings).await?;
     let platforms = operator::platforms(&store, &connectors(settings)).await?;
     output.show(&json!(platforms), || {
-        let mut rows = vec![["PLATFORM", "NAME", "STATUS", "DELIVERIES", "REASON"].map(ToOwned::to_owned).to_vec()];
+        let mut rows = vec![
+            ["PLATFORM", "NAME", "STATUS", "DELIVERIES", "REASON"]
+                .map(ToOwned::to_owned)
+                .to_vec(),
+        ];
         rows.extend(platforms.iter().map(|platform| {
-            let counts: Vec<String> =
-                platform.deliveries.iter().map(|(state, count)| format!("{state} {count}")).collect();
-            let until = platform.until.as_ref().map_or_else(String::new, |until| format!(" → {until}"));
+            let counts: Vec<String> = platform
+                .deliveries
+                .iter()
+                .map(|(state, count)| format!("{state} {count}"))
+                .collect();
+            let until = platform
+                .until
+                .as_ref()
+                .map_or_else(String::new, |until| format!(" → {until}"));
             vec![
                 platform.id.clone(),
                 platform.name.clone(),
@@ -298,16 +384,26 @@ pub(super) struct PauseArgs {
     until: Option<String>,
 }
 
-pub(super) async fn pause(settings: &Settings, args: PauseArgs, output: &Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn pause(
+    settings: &Settings,
+    args: PauseArgs,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
     let store = hub::open_store(settings).await?;
     known(settings, &args.platform)?;
     let until = match &args.until {
         None => None,
-        Some(text) => Some(parse_time(text).ok_or_else(|| anyhow::anyhow!("`{text}` is no time")).hint("write 2014-09-18T08:00:00+08:00 or 2014-09-18")?),
+        Some(text) => Some(
+            parse_time(text)
+                .ok_or_else(|| anyhow::anyhow!("`{text}` is no time"))
+                .hint("write 2014-09-18T08:00:00+08:00 or 2014-09-18")?,
+        ),
     };
     operator::pause(&store, &args.platform, &args.reason, &actor(), until).await?;
     let value = json!({"platform": args.platform, "paused": true, "until": until.map(rfc3339)});
-    output.show(&value, || format!("{} is paused; what is due waits.", args.platform));
+    output.show(&value, || {
+        format!("{} is paused; what is due waits.", args.platform)
+    });
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -321,10 +417,21 @@ pub(super) struct ResumeArgs {
     reason: String,
 }
 
-pub(super) async fn resume(settings: &Settings, args: ResumeArgs, output: &Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn resume(
+    settings: &Settings,
+    args: ResumeArgs,
+    output: &Output,
+) -> anyhow::Result<ExitCode> {
     let store = hub::open_store(settings).await?;
     known(settings, &args.platform)?;
-    operator::resume(&store, &EmbeddedQueue::new(), &args.platform, &args.reason, &actor()).await?;
+    operator::resume(
+        &store,
+        &EmbeddedQueue::new(),
+        &args.platform,
+        &args.reason,
+        &actor(),
+    )
+    .await?;
     let value: Value = json!({"platform": args.platform, "paused": false});
     output.show(&value, || format!("{} is sent to again.", args.platform));
     store.close().await;
@@ -337,5 +444,8 @@ fn known(settings: &Settings, platform: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     let ids: Vec<&str> = connectors.iter().map(|it| it.id.as_str()).collect();
-    Err(failure(format!("no platform is called `{platform}`"), format!("there are: {}", ids.join(", "))))
+    Err(failure(
+        format!("no platform is called `{platform}`"),
+        format!("there are: {}", ids.join(", ")),
+    ))
 }

@@ -20,7 +20,11 @@ impl Output {
 
     /// Prints `value` as JSON or what `text` says.
     pub(super) fn show(&self, value: &Value, text: impl FnOnce() -> String) {
-        let text = if self.json { format!("{value:#}") } else { text() };
+        let text = if self.json {
+            format!("{value:#}")
+        } else {
+            text()
+        };
         let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
     }
 
@@ -52,7 +56,13 @@ impl Output {
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|it| width(it)).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|it| width(it))
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for row in rows {
@@ -92,8 +102,15 @@ fn width(text: &str) -> usize {
 /// East Asian wide characters take two columns (Unicode UAX 11, the blocks that occur here).
 fn letter_width(letter: char) -> usize {
     match u32::from(letter) {
-        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff
-        | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff
+        0x1100..=0x115f
+        | 0x2e80..=0x303e
+        | 0x3041..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1faff
         | 0x20000..=0x3fffd => 2,
         _ => 1,
     }
@@ -105,7 +122,10 @@ mod tests {
 
     #[test]
     fn chinese_columns_stay_in_line() {
-        let rows = [vec!["市财政局".to_owned(), "x".to_owned()], vec!["ab".to_owned(), "y".to_owned()]];
+        let rows = [
+            vec!["市财政局".to_owned(), "x".to_owned()],
+            vec!["ab".to_owned(), "y".to_owned()],
+        ];
         assert_eq!(table(&rows), "市财政局  x\nab        y\n");
         assert_eq!(cut("关于公开部门预算的通知", 9), "关于公开…");
     }

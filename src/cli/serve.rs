@@ -22,7 +22,10 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let intake = hub::intake(&settings, &store, &References::default())?;
     let listener = TcpListener::bind(&settings.http.listen)
         .await
-        .hint(format!("http.listen is {}; is another hub running?", settings.http.listen))?;
+        .hint(format!(
+            "http.listen is {}; is another hub running?",
+            settings.http.listen
+        ))?;
     let address = listener.local_addr()?;
     let senders = hub::start_senders(&settings, &intake)?;
     tracing::info!(%address, connectors = intake.connectors.iter().count(), "The hub listens on http://{address}");
@@ -88,19 +91,24 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> anyhow::Resul
         .iter()
         .map(|it| json!({"id": it.id, "title": it.title, "url": it.url}))
         .collect();
-    let settings: serde_json::Map<String, serde_json::Value> =
-        started.settings().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-    output.line(&json!({"platforms": platforms, "environment": settings}), || {
-        let mut text = String::new();
-        for platform in &started.platforms {
-            text.push_str(&format!("# {}  {}\n", platform.url, platform.title));
-        }
-        text.push_str("# for the hub: paste these lines before `synchub serve`\n");
-        for (name, value) in started.settings() {
-            text.push_str(&format!("export {name}='{value}'\n"));
-        }
-        text.trim_end().to_owned()
-    });
+    let settings: serde_json::Map<String, serde_json::Value> = started
+        .settings()
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect();
+    output.line(
+        &json!({"platforms": platforms, "environment": settings}),
+        || {
+            let mut text = String::new();
+            for platform in &started.platforms {
+                text.push_str(&format!("# {}  {}\n", platform.url, platform.title));
+            }
+            text.push_str("# for the hub: paste these lines before `synchub serve`\n");
+            for (name, value) in started.settings() {
+                text.push_str(&format!("export {name}='{value}'\n"));
+            }
+            text.trim_end().to_owned()
+        },
+    );
     output.note("The platforms run until Ctrl-C.");
     ended().await;
     started.stop().await;

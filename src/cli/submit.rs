@@ -54,7 +54,12 @@ pub(super) async fn submit(
                         "state": accepted.head.state, "holds": accepted.head.holds,
                         "deliveries": accepted.head.deliveries, "warnings": accepted.head.warnings,
                     });
-                    output.line(&value, || format!("{shown}: {} v{} {text}", accepted.head.record_id, accepted.head.version));
+                    output.line(&value, || {
+                        format!(
+                            "{shown}: {} v{} {text}",
+                            accepted.head.record_id, accepted.head.version
+                        )
+                    });
                 }
                 Err(refusal) => {
                     refused += 1;
@@ -67,13 +72,20 @@ pub(super) async fn submit(
     }
     store.close().await;
     output.note("A running `synchub serve` on the same store sends what was taken in.");
-    Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if refused == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// A file of NDJSON holds one submission a line, any other file one.
 fn bodies<'a>(path: &std::path::Path, text: &'a [u8]) -> Vec<&'a [u8]> {
     match path.extension().is_some_and(|it| it == "ndjson") {
-        true => text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect(),
+        true => text
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.trim_ascii().is_empty())
+            .collect(),
         false => vec![text],
     }
 }
@@ -82,14 +94,26 @@ fn in_words(refusal: Refusal) -> anyhow::Result<(String, Vec<Value>)> {
     let of = |errors: Vec<FieldError>| errors.into_iter().map(|error| json!(error)).collect();
     Ok(match refusal {
         Refusal::Fields(errors) => {
-            let lines: Vec<String> =
-                errors.iter().map(|it| format!("\n  {} {}", it.pointer, it.detail)).collect();
-            (format!("有 {} 处需要修改：{}", errors.len(), lines.concat()), of(errors))
+            let lines: Vec<String> = errors
+                .iter()
+                .map(|it| format!("\n  {} {}", it.pointer, it.detail))
+                .collect();
+            (
+                format!("有 {} 处需要修改：{}", errors.len(), lines.concat()),
+                of(errors),
+            )
         }
-        Refusal::Older(head) => (format!("系统中已有更新的第 {} 版，未作改动", head.revision), Vec::new()),
-        Refusal::RevisionReused(head) => {
-            (format!("第 {} 版已报送过但内容不同；更正请增大修订号", head.revision), Vec::new())
-        }
+        Refusal::Older(head) => (
+            format!("系统中已有更新的第 {} 版，未作改动", head.revision),
+            Vec::new(),
+        ),
+        Refusal::RevisionReused(head) => (
+            format!(
+                "第 {} 版已报送过但内容不同；更正请增大修订号",
+                head.revision
+            ),
+            Vec::new(),
+        ),
         Refusal::UnknownRecord => ("没有找到要撤回的信息".to_owned(), Vec::new()),
         Refusal::UnitNotAllowed { unit } => (format!("无权以“{unit}”的名义报送"), Vec::new()),
         Refusal::KeyReused => ("Idempotency-Key 已用于另一份内容".to_owned(), Vec::new()),

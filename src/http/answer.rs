@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 /// What became of a submission.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct SubmissionAnswer {
+pub(crate) struct SubmissionAnswer {
     /// Whether there is a new version; false when the same was there already.
     pub changed: bool,
     /// Id of the record, made by the hub.
@@ -35,7 +35,7 @@ pub struct SubmissionAnswer {
 
 /// Where a record stands on one platform.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct DeliveryAnswer {
+pub(crate) struct DeliveryAnswer {
     /// Id of the delivery.
     pub id: String,
     /// The platform.
@@ -77,7 +77,11 @@ impl SubmissionAnswer {
             version: head.version,
             state: head.state.as_str(),
             message,
-            deliveries: head.deliveries.iter().map(|it| DeliveryAnswer::of(it, connectors)).collect(),
+            deliveries: head
+                .deliveries
+                .iter()
+                .map(|it| DeliveryAnswer::of(it, connectors))
+                .collect(),
             holds: head.holds,
             warnings: head.warnings,
         }
@@ -86,7 +90,9 @@ impl SubmissionAnswer {
 
 impl DeliveryAnswer {
     fn of(delivery: &DeliveryHead, connectors: &Connectors) -> Self {
-        let name = connectors.get(&delivery.platform).map(|it| it.name().to_owned());
+        let name = connectors
+            .get(&delivery.platform)
+            .map(|it| it.name().to_owned());
         Self {
             id: delivery.id.to_string(),
             platform_name: name.unwrap_or_else(|| delivery.platform.clone()),
@@ -104,8 +110,18 @@ impl DeliveryAnswer {
 /// Keys whose values are made by the hub or a platform and never hold personal data; an id that
 /// looks like a number must not be blotted out.
 const PLAIN_KEYS: [&str; 12] = [
-    "id", "record_id", "delivery_id", "submission_id", "sha256", "content_sha256", "remote_id", "remote_url",
-    "index_no", "code", "source_id", "lease_owner",
+    "id",
+    "record_id",
+    "delivery_id",
+    "submission_id",
+    "sha256",
+    "content_sha256",
+    "remote_id",
+    "remote_url",
+    "index_no",
+    "code",
+    "source_id",
+    "lease_owner",
 ];
 
 /// Returns `value` as it may be shown: identity cards, mobiles and bank cards masked in every text.

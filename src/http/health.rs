@@ -29,14 +29,21 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         checks.push(json!({"name": format!("connector {}", connector.id), "ok": problems.is_empty(), "problems": problems}));
     }
     for failure in app.intake.connectors.failures() {
-        let name = failure.dir.file_name().map(|it| it.to_string_lossy().into_owned());
+        let name = failure
+            .dir
+            .file_name()
+            .map(|it| it.to_string_lossy().into_owned());
         checks.push(json!({
             "name": format!("connector {}", name.unwrap_or_default()), "ok": false,
             "problems": ["does not load; `synchub connector check` says why"],
         }));
     }
     // A platform that is not set up must not take the hub out of service for the others.
-    let status = if store.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if store.is_ok() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let complete = checks.iter().all(|check| check["ok"] == true);
     let body = json!({"ready": store.is_ok(), "complete": complete, "checks": checks});
     (status, Json(body)).into_response()
@@ -45,8 +52,19 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 /// Prometheus metrics.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, description = "Prometheus text format", body = String)))]
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    let text = app.metrics.as_ref().map(|metrics| metrics.render()).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    let text = app
+        .metrics
+        .as_ref()
+        .map(|metrics| metrics.render())
+        .unwrap_or_default();
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response()
 }
 
 /// This description.

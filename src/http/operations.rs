@@ -33,7 +33,10 @@ pub(super) async fn delivery(
     let missing = || Problem::not_found("这条推送");
     let delivery = store.delivery(&id).await?.ok_or_else(missing)?;
     if !caller.0.operator {
-        let record = store.record(&delivery.record_id).await?.ok_or_else(missing)?;
+        let record = store
+            .record(&delivery.record_id)
+            .await?
+            .ok_or_else(missing)?;
         if record.summary.source != caller.0.source {
             return Err(missing());
         }
@@ -68,11 +71,15 @@ pub(super) async fn why(
     Query(query): Query<WhyQuery>,
 ) -> Result<Json<Value>, Problem> {
     let store = &app.intake.store;
-    let record = operator::record_named(store, &id).await.map_err(|error| match error {
-        NamedError::Store(error) => error.into(),
-        NamedError::Unknown(_) => Problem::not_found("这条信息"),
-        NamedError::Ambiguous(_, ids) => Problem::bad_request("/id", "ambiguous", format!("多个来源使用这个编号：{ids}")),
-    })?;
+    let record = operator::record_named(store, &id)
+        .await
+        .map_err(|error| match error {
+            NamedError::Store(error) => error.into(),
+            NamedError::Unknown(_) => Problem::not_found("这条信息"),
+            NamedError::Ambiguous(_, ids) => {
+                Problem::bad_request("/id", "ambiguous", format!("多个来源使用这个编号：{ids}"))
+            }
+        })?;
     if !caller.0.operator && record.summary.source != caller.0.source {
         return Err(Problem::not_found("这条信息"));
     }
@@ -86,7 +93,10 @@ pub(super) async fn why(
     (status = 401, description = "No valid API key", body = Problem),
     (status = 403, description = "Only an operator may see this", body = Problem),
 ))]
-pub(super) async fn failures(State(app): State<App>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(super) async fn failures(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<Value>, Problem> {
     caller.operator()?;
     let groups = operator::failures(&app.intake.store).await?;
     Ok(Json(json!({"items": groups})))
@@ -98,7 +108,10 @@ pub(super) async fn failures(State(app): State<App>, caller: Caller) -> Result<J
     (status = 401, description = "No valid API key", body = Problem),
     (status = 403, description = "Only an operator may see this", body = Problem),
 ))]
-pub(super) async fn platforms(State(app): State<App>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(super) async fn platforms(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<Value>, Problem> {
     caller.operator()?;
     let platforms = operator::platforms(&app.intake.store, &app.intake.connectors).await?;
     Ok(Json(json!({"items": platforms})))
@@ -133,15 +146,18 @@ pub(super) async fn pause(
 ) -> Result<Json<Value>, Problem> {
     let actor = caller.operator()?.name.clone();
     known_platform(&app, &id)?;
-    let until = match &body.until {
-        None => None,
-        Some(text) => Some(crate::clock::parse_time(text).ok_or_else(|| {
-            Problem::bad_request("/until", "time", format!("“{text}”不是时间"))
-        })?),
-    };
+    let until =
+        match &body.until {
+            None => None,
+            Some(text) => Some(crate::clock::parse_time(text).ok_or_else(|| {
+                Problem::bad_request("/until", "time", format!("“{text}”不是时间"))
+            })?),
+        };
     let reason = ReasonBody::of(body.reason).checked()?;
     operator::pause(&app.intake.store, &id, &reason, &actor, until).await?;
-    Ok(Json(json!({"platform": id, "paused": true, "message": "已暂停推送，期间的信息会排队等待"})))
+    Ok(Json(
+        json!({"platform": id, "paused": true, "message": "已暂停推送，期间的信息会排队等待"}),
+    ))
 }
 
 /// Goes on sending to a platform.
@@ -162,8 +178,17 @@ pub(super) async fn resume(
     let actor = caller.operator()?.name.clone();
     known_platform(&app, &id)?;
     let reason = body.checked()?;
-    operator::resume(&app.intake.store, app.intake.queue.as_ref(), &id, &reason, &actor).await?;
-    Ok(Json(json!({"platform": id, "paused": false, "message": "已恢复推送"})))
+    operator::resume(
+        &app.intake.store,
+        app.intake.queue.as_ref(),
+        &id,
+        &reason,
+        &actor,
+    )
+    .await?;
+    Ok(Json(
+        json!({"platform": id, "paused": false, "message": "已恢复推送"}),
+    ))
 }
 
 fn known_platform(app: &App, id: &str) -> Result<(), Problem> {
@@ -187,12 +212,17 @@ pub(super) async fn replay(
     JsonBody(request): JsonBody<ReplayRequest>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let actor = caller.operator()?.name.clone();
-    let replayed = replay::replay(&app.intake.store, app.intake.queue.as_ref(), request, &actor)
-        .await
-        .map_err(|error| match error {
-            ReplayError::Store(error) => error.into(),
-            error => Problem::bad_request("", "selection", error.to_string()),
-        })?;
+    let replayed = replay::replay(
+        &app.intake.store,
+        app.intake.queue.as_ref(),
+        request,
+        &actor,
+    )
+    .await
+    .map_err(|error| match error {
+        ReplayError::Store(error) => error.into(),
+        error => Problem::bad_request("", "selection", error.to_string()),
+    })?;
     Ok(match replayed {
         Replayed::Preview(preview) => (StatusCode::OK, Json(json!(preview))),
         Replayed::Started(replay) => (StatusCode::ACCEPTED, Json(json!(replay))),
@@ -215,7 +245,9 @@ pub(super) async fn show_replay(
 ) -> Result<Json<Value>, Problem> {
     caller.operator()?;
     let replay = app.intake.store.replay(&ReplayId::from(id)).await?;
-    replay.map(|it| Json(json!(it))).ok_or_else(|| Problem::not_found("这次重放"))
+    replay
+        .map(|it| Json(json!(it)))
+        .ok_or_else(|| Problem::not_found("这次重放"))
 }
 
 /// Ends a replay; what was not tried yet goes back to what it was.
@@ -235,6 +267,12 @@ pub(super) async fn cancel_replay(
 ) -> Result<Json<Value>, Problem> {
     let actor = caller.operator()?.name.clone();
     let reason = body.checked()?;
-    let replay = app.intake.store.cancel_replay(&ReplayId::from(id), &reason, &actor).await?;
-    replay.map(|it| Json(json!(it))).ok_or_else(|| Problem::not_found("这次重放"))
+    let replay = app
+        .intake
+        .store
+        .cancel_replay(&ReplayId::from(id), &reason, &actor)
+        .await?;
+    replay
+        .map(|it| Json(json!(it)))
+        .ok_or_else(|| Problem::not_found("这次重放"))
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 /// An error as the caller sees it. Internals never get into it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Stable identifier of the kind of problem, a URN.
     #[serde(rename = "type")]
     pub kind: String,
@@ -60,23 +60,46 @@ impl Problem {
             ["not_utf8", "not_json", "too_deep", "duplicate_key"].contains(&error.code.as_str())
         });
         let (status, id, title) = match unreadable {
-            true => (StatusCode::BAD_REQUEST, "unreadable", "The body cannot be read"),
-            false => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Some fields are not right"),
+            true => (
+                StatusCode::BAD_REQUEST,
+                "unreadable",
+                "The body cannot be read",
+            ),
+            false => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "Some fields are not right",
+            ),
         };
         let mut detail: Vec<&str> = errors.iter().take(3).map(|it| it.detail.as_str()).collect();
         if errors.len() > 3 {
             detail.push("……");
         }
-        let detail = format!("报送内容有 {} 处需要修改：{}", errors.len(), detail.join("；"));
-        Self { errors, ..Self::new(status, id, title, detail) }
+        let detail = format!(
+            "报送内容有 {} 处需要修改：{}",
+            errors.len(),
+            detail.join("；")
+        );
+        Self {
+            errors,
+            ..Self::new(status, id, title, detail)
+        }
     }
 
     /// The one field or body is larger than the limit.
     pub(super) fn too_large(bytes_max: usize) -> Self {
-        let detail = format!("报送内容超过上限 {} MB，请压缩附件或分开报送", bytes_max >> 20);
+        let detail = format!(
+            "报送内容超过上限 {} MB，请压缩附件或分开报送",
+            bytes_max >> 20
+        );
         Self {
             errors: vec![FieldError::new("", "too_large", detail.clone())],
-            ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
+            ..Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The body is too large",
+                detail,
+            )
         }
     }
 
@@ -99,14 +122,24 @@ impl Problem {
     }
 
     pub(super) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("没有找到{what}"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "Not found",
+            format!("没有找到{what}"),
+        )
     }
 
     pub(super) fn bad_request(pointer: &str, code: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self {
             errors: vec![FieldError::new(pointer, code, detail.clone())],
-            ..Self::new(StatusCode::BAD_REQUEST, "invalid-parameter", "A parameter is not right", detail)
+            ..Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid-parameter",
+                "A parameter is not right",
+                detail,
+            )
         }
     }
 
@@ -163,7 +196,10 @@ impl Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "The store failed: {error}");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "The store failed: {error}"
+        );
         match error {
             StoreError::Unavailable { .. } | StoreError::Closed => Self::unavailable(),
             _ => Self::internal(),
@@ -179,8 +215,17 @@ impl From<Refusal> for Problem {
             Refusal::UnitNotAllowed { unit } => {
                 let detail = format!("该接口账号无权以“{unit}”的名义报送，请向信息中心申请");
                 Self {
-                    errors: vec![FieldError::new("/entry/unit", "unit_not_allowed", detail.clone())],
-                    ..Self::new(StatusCode::FORBIDDEN, "unit-not-allowed", "The account may not post for this unit", detail)
+                    errors: vec![FieldError::new(
+                        "/entry/unit",
+                        "unit_not_allowed",
+                        detail.clone(),
+                    )],
+                    ..Self::new(
+                        StatusCode::FORBIDDEN,
+                        "unit-not-allowed",
+                        "The account may not post for this unit",
+                        detail,
+                    )
                 }
             }
             Refusal::Older(head) => {
@@ -191,8 +236,17 @@ impl From<Refusal> for Problem {
                 Self {
                     record_id: Some(head.record_id.to_string()),
                     revision: Some(head.revision),
-                    errors: vec![FieldError::new("/revision", "older_revision", detail.clone())],
-                    ..Self::new(StatusCode::CONFLICT, "older-revision", "A newer revision is stored", detail)
+                    errors: vec![FieldError::new(
+                        "/revision",
+                        "older_revision",
+                        detail.clone(),
+                    )],
+                    ..Self::new(
+                        StatusCode::CONFLICT,
+                        "older-revision",
+                        "A newer revision is stored",
+                        detail,
+                    )
                 }
             }
             Refusal::RevisionReused(head) => {
@@ -204,8 +258,17 @@ impl From<Refusal> for Problem {
                 Self {
                     record_id: Some(head.record_id.to_string()),
                     revision: Some(head.revision),
-                    errors: vec![FieldError::new("/revision", "revision_reused", detail.clone())],
-                    ..Self::new(StatusCode::CONFLICT, "revision-reused", "This revision is stored with another content", detail)
+                    errors: vec![FieldError::new(
+                        "/revision",
+                        "revision_reused",
+                        detail.clone(),
+                    )],
+                    ..Self::new(
+                        StatusCode::CONFLICT,
+                        "revision-reused",
+                        "This revision is stored with another content",
+                        detail,
+                    )
                 }
             }
             Refusal::KeyReused => Self::new(
@@ -218,7 +281,12 @@ impl From<Refusal> for Problem {
                 let detail = "没有找到要撤回的信息：这个编号没有报送过";
                 Self {
                     errors: vec![FieldError::new("/source_id", "unknown_record", detail)],
-                    ..Self::new(StatusCode::NOT_FOUND, "unknown-record", "There is no such record", detail)
+                    ..Self::new(
+                        StatusCode::NOT_FOUND,
+                        "unknown-record",
+                        "There is no such record",
+                        detail,
+                    )
                 }
             }
         }
@@ -227,8 +295,7 @@ impl From<Refusal> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();

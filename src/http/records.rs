@@ -89,11 +89,19 @@ pub(super) async fn list(
     let Query(query) = query.map_err(|error| parameter(&error.body_text()))?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT);
     if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(Problem::bad_request("/limit", "limit", format!("limit 应为 1 至 {PAGE_MAX}")));
+        return Err(Problem::bad_request(
+            "/limit",
+            "limit",
+            format!("limit 应为 1 至 {PAGE_MAX}"),
+        ));
     }
     let cursor = query.cursor.clone();
     let filter = filter_of(&app, &caller, query)?;
-    let page = app.intake.store.list_records(&filter, cursor.as_deref(), limit).await?;
+    let page = app
+        .intake
+        .store
+        .list_records(&filter, cursor.as_deref(), limit)
+        .await?;
     let items: Vec<Value> = page
         .records
         .iter()
@@ -112,15 +120,27 @@ fn filter_of(app: &App, caller: &Caller, query: ListQuery) -> Result<RecordFilte
     let unit = match query.unit {
         None => None,
         Some(text) => match app.intake.catalogue.unit(&text) {
-            Some(unit) => Some(unit.code.clone()),
-            None => return Err(Problem::bad_request("/unit", "unknown_unit", format!("没有名为“{text}”的单位"))),
+            Some(unit) => Some(unit.unit.code.clone()),
+            None => {
+                return Err(Problem::bad_request(
+                    "/unit",
+                    "unknown_unit",
+                    format!("没有名为“{text}”的单位"),
+                ));
+            }
         },
     };
     let area = match query.area {
         None => None,
         Some(text) => match app.intake.catalogue.area(&text) {
             Some(area) => Some(area.key.clone()),
-            None => return Err(Problem::bad_request("/area", "unknown_area", format!("没有名为“{text}”的重点领域"))),
+            None => {
+                return Err(Problem::bad_request(
+                    "/area",
+                    "unknown_area",
+                    format!("没有名为“{text}”的重点领域"),
+                ));
+            }
         },
     };
     let (state, delivery_state) = match query.state.as_deref() {
@@ -129,7 +149,13 @@ fn filter_of(app: &App, caller: &Caller, query: ListQuery) -> Result<RecordFilte
         Some(word) => match (RecordState::parse(word), DeliveryState::parse(word)) {
             (Some(state), _) => (Some(state), None),
             (None, Some(state)) => (None, Some(state)),
-            (None, None) => return Err(Problem::bad_request("/state", "unknown_state", format!("没有“{word}”这种状态"))),
+            (None, None) => {
+                return Err(Problem::bad_request(
+                    "/state",
+                    "unknown_state",
+                    format!("没有“{word}”这种状态"),
+                ));
+            }
         },
     };
     Ok(RecordFilter {
@@ -151,7 +177,11 @@ fn time_of(pointer: &str, text: Option<String>) -> Result<Option<i64>, Problem> 
         return Ok(None);
     };
     crate::clock::parse_time(&text).map(Some).ok_or_else(|| {
-        Problem::bad_request(pointer, "time", format!("“{text}”不是时间，请写成 2014-09-18 或 2014-09-18T08:00:00+08:00"))
+        Problem::bad_request(
+            pointer,
+            "time",
+            format!("“{text}”不是时间，请写成 2014-09-18 或 2014-09-18T08:00:00+08:00"),
+        )
     })
 }
 
@@ -169,7 +199,9 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let record = record_of(&app, &caller, &id).await?;
-    Ok(Json(masked(serde_json::to_value(&record).unwrap_or_default())))
+    Ok(Json(masked(
+        serde_json::to_value(&record).unwrap_or_default(),
+    )))
 }
 
 /// Takes a record down everywhere, whatever was queued.
@@ -192,10 +224,16 @@ pub(super) async fn withdraw(
     let reason = body.checked()?;
     let record = record_of(&app, &caller, &id).await?;
     if !caller.0.operator && !caller.0.may_post_for(&record.summary.unit_code) {
-        return Err(crate::intake::Refusal::UnitNotAllowed { unit: record.summary.unit_name }.into());
+        return Err(crate::intake::Refusal::UnitNotAllowed {
+            unit: record.summary.unit_name,
+        }
+        .into());
     }
-    let outcome =
-        app.intake.store.withdraw_record(&RecordId::from(id), &reason, &caller.0.name).await?;
+    let outcome = app
+        .intake
+        .store
+        .withdraw_record(&RecordId::from(id), &reason, &caller.0.name)
+        .await?;
     let (status, changed, head) = match outcome {
         WithdrawOutcome::Withdrawn(head) => (StatusCode::ACCEPTED, true, head),
         WithdrawOutcome::AlreadyWithdrawn(head) => (StatusCode::OK, false, head),
@@ -230,16 +268,27 @@ pub(super) async fn release(
 ) -> Result<(StatusCode, Json<SubmissionAnswer>), Problem> {
     let operator = caller.operator()?;
     let reason = body.checked()?;
-    let outcome =
-        app.intake.store.release_record(&RecordId::from(id), &reason, &operator.name).await?;
+    let outcome = app
+        .intake
+        .store
+        .release_record(&RecordId::from(id), &reason, &operator.name)
+        .await?;
     let (status, changed, head) = match outcome {
         ReleaseOutcome::Released(head) => (StatusCode::ACCEPTED, true, head),
         ReleaseOutcome::NotHeld(head) => (StatusCode::OK, false, head),
         ReleaseOutcome::NotFound => return Err(Problem::not_found("这条信息")),
         ReleaseOutcome::ReleaseRefused { holds } => {
             let reasons: Vec<&str> = holds.iter().map(|hold| hold.detail.as_str()).collect();
-            let detail = format!("不能人工放行，请由报送单位更正后重新报送：{}", reasons.join("；"));
-            return Err(Problem::new(StatusCode::CONFLICT, "release-refused", "Only a correction helps", detail));
+            let detail = format!(
+                "不能人工放行，请由报送单位更正后重新报送：{}",
+                reasons.join("；")
+            );
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "release-refused",
+                "Only a correction helps",
+                detail,
+            ));
         }
     };
     app.intake.wake(&head);
@@ -257,7 +306,11 @@ async fn record_of(
     caller: &Caller,
     id: &str,
 ) -> Result<crate::store::RecordView, Problem> {
-    let record = app.intake.store.record(&RecordId::from(id.to_owned())).await?;
+    let record = app
+        .intake
+        .store
+        .record(&RecordId::from(id.to_owned()))
+        .await?;
     record
         .filter(|record| caller.0.operator || record.summary.source == caller.0.source)
         .ok_or_else(|| Problem::not_found("这条信息"))

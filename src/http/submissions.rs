@@ -54,7 +54,11 @@ pub(super) async fn post_submission(
     let key = idempotency_key(&headers)?;
     let pending = app.begin(&caller, body, key).await?;
     let accepted = pending.finish().await?;
-    let status = if accepted.changed { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let status = if accepted.changed {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
     let answer = SubmissionAnswer::of(accepted, &app.intake.connectors);
     Ok((status, Json(answer)).into_response())
 }
@@ -72,9 +76,16 @@ pub(super) async fn post_batch(State(app): State<App>, caller: Caller, body: Bod
     let (results, receiver) = mpsc::unbounded_channel::<Bytes>();
     tokio::spawn(take_lines(app, caller, body, results));
     let stream = unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|line| (Ok::<_, std::convert::Infallible>(line), receiver))
+        receiver
+            .recv()
+            .await
+            .map(|line| (Ok::<_, std::convert::Infallible>(line), receiver))
     });
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(stream)).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::from_stream(stream),
+    )
+        .into_response()
 }
 
 async fn take_lines(app: App, caller: Caller, body: Body, results: mpsc::UnboundedSender<Bytes>) {
@@ -167,7 +178,10 @@ impl Lines {
     async fn next(&mut self) -> Option<Result<Bytes, Problem>> {
         let mut searched = 0;
         loop {
-            if let Some(at) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
+            if let Some(at) = self.buffer[searched..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+            {
                 let mut line = self.buffer.split_to(searched + at + 1);
                 line.truncate(searched + at);
                 searched = 0;
@@ -189,7 +203,11 @@ impl Lines {
                 Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
                 Some(Err(_)) => {
                     self.broken = true;
-                    return Some(Err(Problem::bad_request("", "body_cut", "报送内容传输中断")));
+                    return Some(Err(Problem::bad_request(
+                        "",
+                        "body_cut",
+                        "报送内容传输中断",
+                    )));
                 }
                 None => self.ended = true,
             }
@@ -203,8 +221,8 @@ pub(super) async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Pro
     let mut buffer = BytesMut::new();
     let mut total = 0_usize;
     while let Some(chunk) = chunks.next().await {
-        let chunk =
-            chunk.map_err(|_| Problem::bad_request("", "body_cut", "报送内容传输中断，请重新报送"))?;
+        let chunk = chunk
+            .map_err(|_| Problem::bad_request("", "body_cut", "报送内容传输中断，请重新报送"))?;
         total += chunk.len();
         if total > DRAIN_BYTES_MAX {
             break;

@@ -6,14 +6,20 @@ use crate::store::{RecordHead, RecordState};
 
 /// Returns what became of a submission in one sentence.
 pub fn sentence(changed: bool, head: &RecordHead, connectors: &Connectors) -> String {
-    let start = if changed { "已接收" } else { "内容与已报送的相同，未作改动" };
+    let start = if changed {
+        "已接收"
+    } else {
+        "内容与已报送的相同，未作改动"
+    };
     let names = |wanted: &dyn Fn(DeliveryState) -> bool| {
         let names: Vec<&str> = head
             .deliveries
             .iter()
             .filter(|delivery| wanted(delivery.state))
             .map(|delivery| {
-                connectors.get(&delivery.platform).map_or(delivery.platform.as_str(), |it| it.name())
+                connectors
+                    .get(&delivery.platform)
+                    .map_or(delivery.platform.as_str(), |it| it.name())
             })
             .collect();
         names.join("、")

@@ -38,7 +38,12 @@ pub struct FailureStatus {
 /// # Errors
 /// When the store does not answer.
 pub async fn failures(store: &Store) -> Result<Vec<FailureStatus>, StoreError> {
-    Ok(store.failures().await?.into_iter().map(FailureStatus::of).collect())
+    Ok(store
+        .failures()
+        .await?
+        .into_iter()
+        .map(FailureStatus::of)
+        .collect())
 }
 
 impl FailureStatus {
@@ -46,7 +51,10 @@ impl FailureStatus {
         // What the unit or the connector must mend is looked at first; the rest may be sent again.
         let next = match group.class.as_str() {
             "contract" | "reject" | "render" | "unknown" | "stale" => {
-                format!("synchub why {} --on {}", group.example_record, group.platform)
+                format!(
+                    "synchub why {} --on {}",
+                    group.example_record, group.platform
+                )
             }
             _ => format!("synchub replay --group {}", group.group),
         };

@@ -36,7 +36,10 @@ pub async fn platforms(
 ) -> Result<Vec<PlatformStatus>, StoreError> {
     let switches = store.platform_switches().await?;
     let counts = store.count_deliveries().await?;
-    let mut ids: Vec<&str> = connectors.iter().map(|connector| connector.id.as_str()).collect();
+    let mut ids: Vec<&str> = connectors
+        .iter()
+        .map(|connector| connector.id.as_str())
+        .collect();
     // A platform whose folder is gone still has its deliveries.
     ids.extend(counts.iter().map(|count| count.platform.as_str()));
     ids.sort_unstable();
@@ -65,7 +68,11 @@ fn status_of(
     let connector = connectors.get(id);
     let maintenance = connector.and_then(|connector| connector.maintenance_until(now));
     let (status, reason, until) = match (connector, switch) {
-        (None, _) => ("not_loaded", "连接器没有加载，运行 synchub doctor".to_owned(), None),
+        (None, _) => (
+            "not_loaded",
+            "连接器没有加载，运行 synchub doctor".to_owned(),
+            None,
+        ),
         (Some(connector), _) if !connector.unresolved().is_empty() => {
             ("not_configured", connector.unresolved().join("；"), None)
         }
@@ -104,7 +111,9 @@ pub async fn pause(
     actor: &str,
     until_ms: Option<i64>,
 ) -> Result<(), StoreError> {
-    store.pause_platform(platform, reason, actor, until_ms).await
+    store
+        .pause_platform(platform, reason, actor, until_ms)
+        .await
 }
 
 /// Goes on sending to a platform.

@@ -113,12 +113,18 @@ pub async fn why(
         }
         let attempts = store.attempts(&delivery.id).await?;
         let is_paused = paused.contains(&delivery.platform);
-        platforms.push(on_platform(connectors, delivery, attempts.first(), is_paused));
+        platforms.push(on_platform(
+            connectors,
+            delivery,
+            attempts.first(),
+            is_paused,
+        ));
     }
     let advice = match (record.summary.state, platforms.is_empty()) {
         (RecordState::Held, _) => hold_advice(record),
         (_, true) if record.deliveries.is_empty() => {
-            "没有平台接收这类信息：请检查重点领域、栏目和项目组别，或各连接器的 connector.takes".to_owned()
+            "没有平台接收这类信息：请检查重点领域、栏目和项目组别，或各连接器的 connector.takes"
+                .to_owned()
         }
         (_, true) => format!("这条信息不在平台 {} 上", on.unwrap_or_default()),
         _ => String::new(),
@@ -136,7 +142,11 @@ pub async fn why(
 }
 
 fn hold_advice(record: &RecordView) -> String {
-    let reasons: Vec<&str> = record.holds.iter().map(|hold| hold.detail.as_str()).collect();
+    let reasons: Vec<&str> = record
+        .holds
+        .iter()
+        .map(|hold| hold.detail.as_str())
+        .collect();
     format!(
         "暂扣：{}。由报送单位更正后重新报送；确属误判的，运维账号可放行：POST /v1/records/{}/release",
         reasons.join("；"),
@@ -153,9 +163,10 @@ fn on_platform(
     let connector = connectors.get(&delivery.platform);
     let stopped = match connector {
         None => Some("平台的连接器没有加载，运行 synchub doctor 查看原因".to_owned()),
-        Some(connector) if !connector.unresolved().is_empty() => {
-            Some(format!("平台的地址或密钥没有配置：{}", connector.unresolved().join("；")))
-        }
+        Some(connector) if !connector.unresolved().is_empty() => Some(format!(
+            "平台的地址或密钥没有配置：{}",
+            connector.unresolved().join("；")
+        )),
         Some(_) if is_paused => Some("平台已被暂停推送".to_owned()),
         Some(connector) => connector
             .maintenance_until(now_ms())
@@ -188,7 +199,11 @@ fn in_words(
     let due = delivery.due_at.map(rfc3339);
     let waits = |otherwise: String| match stopped {
         Some(reason) => (reason.to_owned(), "恢复后自动继续，不计重试次数".to_owned()),
-        None => (otherwise, due.clone().map_or_else(String::new, |at| format!("{at} 推送"))),
+        None => (
+            otherwise,
+            due.clone()
+                .map_or_else(String::new, |at| format!("{at} 推送")),
+        ),
     };
     let resume = match is_paused {
         true => format!("synchub resume {}", delivery.platform),
@@ -196,13 +211,18 @@ fn in_words(
     };
     let failure = delivery.failure.as_ref();
     let said = failure.map_or_else(
-        || last.map(|it| spoken(&it.stage, &it.code, &it.message)).unwrap_or_default(),
+        || {
+            last.map(|it| spoken(&it.stage, &it.code, &it.message))
+                .unwrap_or_default()
+        },
         |it| spoken(&it.stage, &it.code, &it.text),
     );
     match delivery.state {
-        DeliveryState::Held => {
-            ("信息被暂扣，没有推送".to_owned(), "更正或放行后推送".to_owned(), String::new())
-        }
+        DeliveryState::Held => (
+            "信息被暂扣，没有推送".to_owned(),
+            "更正或放行后推送".to_owned(),
+            String::new(),
+        ),
         DeliveryState::Queued => {
             let (cause, next) = waits("等待推送".to_owned());
             (cause, next, resume)
@@ -211,13 +231,21 @@ fn in_words(
             let (cause, next) = waits(format!("上一次没有成功：{said}"));
             (cause, format!("已试 {} 次；{next}", delivery.tries), resume)
         }
-        DeliveryState::Sending => {
-            ("正在推送".to_owned(), "几秒内有结果；进程中断时租约到期后自动接续".to_owned(), String::new())
-        }
-        DeliveryState::Delivered => {
-            ("平台已接收".to_owned(), due.map_or_else(String::new, |at| format!("{at} 回读核对")), String::new())
-        }
-        DeliveryState::Confirmed => ("平台已公开显示，回读一致".to_owned(), String::new(), String::new()),
+        DeliveryState::Sending => (
+            "正在推送".to_owned(),
+            "几秒内有结果；进程中断时租约到期后自动接续".to_owned(),
+            String::new(),
+        ),
+        DeliveryState::Delivered => (
+            "平台已接收".to_owned(),
+            due.map_or_else(String::new, |at| format!("{at} 回读核对")),
+            String::new(),
+        ),
+        DeliveryState::Confirmed => (
+            "平台已公开显示，回读一致".to_owned(),
+            String::new(),
+            String::new(),
+        ),
         DeliveryState::Withdrawn => ("已从平台撤下".to_owned(), String::new(), String::new()),
         DeliveryState::Skipped => {
             let cause = match delivery.wanted {
@@ -228,13 +256,21 @@ fn in_words(
         }
         DeliveryState::Failed => {
             let class = failure.map_or("", |it| it.class.as_str());
-            (format!("{}：{said}", class_in_words(class)), "不会自动重试".to_owned(), failed_advice(delivery, class))
+            (
+                format!("{}：{said}", class_in_words(class)),
+                "不会自动重试".to_owned(),
+                failed_advice(delivery, class),
+            )
         }
     }
 }
 
 fn spoken(stage: &str, code: &str, text: &str) -> String {
-    let code = if code.is_empty() { String::new() } else { format!(" [{code}]") };
+    let code = if code.is_empty() {
+        String::new()
+    } else {
+        format!(" [{code}]")
+    };
     format!("步骤 {stage}{code} {text}").trim_end().to_owned()
 }
 
@@ -259,7 +295,10 @@ fn failed_advice(delivery: &DeliveryView, class: &str) -> String {
             format!("请报送单位按原因更正后重新报送；若平台已调整，可重放：{replay}")
         }
         "render" => {
-            format!("检查连接器：synchub connector check {}；改好后重放：{replay}", delivery.platform)
+            format!(
+                "检查连接器：synchub connector check {}；改好后重放：{replay}",
+                delivery.platform
+            )
         }
         "unknown" => format!("到平台核对是否已保存；重放会先查询再决定，不会重复：{replay}"),
         _ => format!("平台恢复后重放：{replay}"),

@@ -43,6 +43,18 @@ pub struct Account {
     pub revoked_at: Option<i64>,
 }
 
+impl Account {
+    /// Returns whether it may post for every unit.
+    pub fn may_post_for_all(&self) -> bool {
+        self.units.iter().any(|unit| unit == "*")
+    }
+
+    /// Returns whether it may post for the unit with this code.
+    pub fn may_post_for(&self, unit_code: &str) -> bool {
+        self.may_post_for_all() || self.units.iter().any(|unit| unit == unit_code)
+    }
+}
+
 row! {
     /// A row of `accounts`.
     struct AccountRow {

@@ -89,6 +89,8 @@ row! {
 
 const SWITCHES: &str = "SELECT id, paused, pause_reason, paused_by, paused_until, changed_at \
      FROM platforms ORDER BY id";
+const SWITCH_OF: &str = "SELECT id, paused, pause_reason, paused_by, paused_until, changed_at \
+     FROM platforms WHERE id = $1";
 const SWITCH: &str = "INSERT INTO platforms (id, paused, pause_reason, paused_by, paused_until, \
      changed_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
      paused = excluded.paused, pause_reason = excluded.pause_reason, \
@@ -106,7 +108,9 @@ const ACTS: &str = "SELECT id, at, actor, verb, target, reason, detail FROM acts
      ORDER BY at DESC, id DESC LIMIT $1";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 6] = [SWITCHES, SWITCH, COUNT, COUNT_OPEN, INSERT_ACT, ACTS];
+pub(super) const SHARED: [&str; 7] = [
+    SWITCHES, SWITCH_OF, SWITCH, COUNT, COUNT_OPEN, INSERT_ACT, ACTS,
+];
 
 impl Store {
     /// Returns the switches that were ever touched, by platform.
@@ -116,6 +120,16 @@ impl Store {
             .await)
         .map_err(StoreError::while_doing("read platform switches"))?;
         Ok(rows.into_iter().map(SwitchRow::into_switch).collect())
+    }
+
+    /// Returns whether nothing may be sent to `platform` at `now`.
+    pub async fn is_paused(&self, platform: &str, now: i64) -> Result<bool, StoreError> {
+        let row: Option<SwitchRow> = on!(&self.pools().reader, |c| sqlx::query_as(SWITCH_OF)
+            .bind(platform)
+            .fetch_optional(c)
+            .await)
+        .map_err(StoreError::while_doing("read a platform switch"))?;
+        Ok(row.is_some_and(|row| row.into_switch().is_paused(now)))
     }
 
     /// Stops sending to a platform, until `until` when given.

@@ -193,6 +193,7 @@ const FIND: &str = concat!(
     record_columns!(),
     " WHERE r.source = $1 AND r.source_id = $2"
 );
+const UNIT: &str = "SELECT unit_code, unit_name FROM records WHERE source = $1 AND source_id = $2";
 const VERSIONS: &str = "SELECT version, revision, action, submission_id, content_sha256, holds, \
      warnings, platforms, reason, released_at, released_by, release_reason, created_at \
      FROM versions WHERE record_id = $1 ORDER BY version DESC LIMIT $2";
@@ -200,7 +201,7 @@ const DOCUMENT: &str = "SELECT document FROM versions \
      WHERE record_id = $1 AND document IS NOT NULL ORDER BY version DESC LIMIT 1";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 4] = [RECORD, FIND, VERSIONS, DOCUMENT];
+pub(super) const SHARED: [&str; 5] = [RECORD, FIND, UNIT, VERSIONS, DOCUMENT];
 
 impl Store {
     /// Returns a record with its history, if there is one with this id.
@@ -232,6 +233,20 @@ impl Store {
             Some(row) => self.view(row.understand()?).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Returns code and name of the unit of what a source's id stands for, if it was ever sent.
+    pub async fn unit_of(
+        &self,
+        source: &str,
+        source_id: &str,
+    ) -> Result<Option<(String, String)>, StoreError> {
+        on!(&self.pools().reader, |c| sqlx::query_as(UNIT)
+            .bind(source)
+            .bind(source_id)
+            .fetch_optional(c)
+            .await)
+        .map_err(StoreError::while_doing("find the unit of a record"))
     }
 
     /// Returns up to `limit` records that pass `filter`, the last changed first. `cursor` is

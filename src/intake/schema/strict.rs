@@ -1,9 +1,9 @@
 //! Reads JSON more strictly than most readers: no duplicate keys, bounded depth, no control
 //! characters in strings. Each of them lets two readers see two different documents.
 
-use super::{below, label};
 use crate::normalise::text::forbidden_character;
 use crate::record::FieldError;
+use crate::schema::{below, label};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::RefCell;

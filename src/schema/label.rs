@@ -1,7 +1,7 @@
 //! The names of fields as a clerk knows them.
 
 /// Returns the Chinese name of the field at `pointer`.
-pub(super) fn label(pointer: &str) -> String {
+pub(crate) fn label(pointer: &str) -> String {
     let mut parts = pointer.split('/').skip(1);
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (None | Some(""), ..) => "提交内容".to_owned(),
