@@ -98,3 +98,32 @@ pub async fn sweep(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::sample;
+
+    #[tokio::test]
+    async fn the_sweep_wakes_the_senders_of_what_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/hub.db", folder.path().display());
+        let store = Store::open(&url).await.unwrap();
+        store.migrate().await.unwrap();
+        // The wake-up for this one is lost, as after a crash.
+        store.submit(sample("a", 1)).await.unwrap();
+        let queue = Arc::new(EmbeddedQueue::new());
+        let shutdown = CancellationToken::new();
+        let sweeping = tokio::spawn(sweep(
+            store,
+            Arc::clone(&queue) as Arc<dyn Queue>,
+            Duration::from_secs(3600),
+            shutdown.clone(),
+        ));
+        for platform in ["gazette", "portal"] {
+            queue.next(platform).await.receipt.acknowledge();
+        }
+        shutdown.cancel();
+        sweeping.await.unwrap();
+    }
+}

@@ -25,7 +25,7 @@ mod steer;
 mod submission;
 mod submit;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trace;
 mod writer;
 

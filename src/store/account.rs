@@ -44,12 +44,12 @@ pub struct Account {
 }
 
 impl Account {
-    /// Returns whether it may post for every unit.
+    /// Returns whether it may publish for every unit.
     pub fn may_post_for_all(&self) -> bool {
         self.units.iter().any(|unit| unit == "*")
     }
 
-    /// Returns whether it may post for the unit with this code.
+    /// Returns whether it may publish for the unit with this code.
     pub fn may_post_for(&self, unit_code: &str) -> bool {
         self.may_post_for_all() || self.units.iter().any(|unit| unit == unit_code)
     }

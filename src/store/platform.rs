@@ -89,7 +89,7 @@ row! {
 
 const SWITCHES: &str = "SELECT id, paused, pause_reason, paused_by, paused_until, changed_at \
      FROM platforms ORDER BY id";
-const SWITCH_OF: &str = "SELECT id, paused, pause_reason, paused_by, paused_until, changed_at \
+const ONE_SWITCH: &str = "SELECT id, paused, pause_reason, paused_by, paused_until, changed_at \
      FROM platforms WHERE id = $1";
 const SWITCH: &str = "INSERT INTO platforms (id, paused, pause_reason, paused_by, paused_until, \
      changed_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
@@ -109,7 +109,7 @@ const ACTS: &str = "SELECT id, at, actor, verb, target, reason, detail FROM acts
 
 #[cfg(test)]
 pub(super) const SHARED: [&str; 7] = [
-    SWITCHES, SWITCH_OF, SWITCH, COUNT, COUNT_OPEN, INSERT_ACT, ACTS,
+    SWITCHES, ONE_SWITCH, SWITCH, COUNT, COUNT_OPEN, INSERT_ACT, ACTS,
 ];
 
 impl Store {
@@ -124,7 +124,7 @@ impl Store {
 
     /// Returns whether nothing may be sent to `platform` at `now`.
     pub async fn is_paused(&self, platform: &str, now: i64) -> Result<bool, StoreError> {
-        let row: Option<SwitchRow> = on!(&self.pools().reader, |c| sqlx::query_as(SWITCH_OF)
+        let row: Option<SwitchRow> = on!(&self.pools().reader, |c| sqlx::query_as(ONE_SWITCH)
             .bind(platform)
             .fetch_optional(c)
             .await)

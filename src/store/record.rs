@@ -1,17 +1,18 @@
-//! Reads records: one with its history, or a page of many.
+//! Reads one record with its history; see [`list`] for pages of many.
 
-use super::bulk::{Cell, bind_cells};
-use super::condition::Condition;
+mod list;
+
 use super::db::{on, row};
 use super::submit::parse_json;
 use super::trace::DeliveryView;
 use super::{RecordState, Store, StoreError};
-use crate::record::{DeliveryState, Hold, Record, RecordId, Warning};
+use crate::record::{Hold, Record, RecordId, Warning};
 use serde::Serialize;
-use sqlx::AssertSqlSafe;
 
-/// How many records one page may hold.
-pub const PAGE_MAX: i64 = 200;
+#[cfg(test)]
+pub(super) use list::list_text;
+pub use list::{PAGE_MAX, RecordFilter, RecordPage};
+
 /// How many versions are read of one record, the newest.
 const VERSIONS_MAX: i64 = 100;
 
@@ -104,40 +105,6 @@ pub struct VersionView {
     pub created_at: i64,
 }
 
-/// Which records a list shows; all that is given must hold.
-#[derive(Debug, Clone, Default)]
-pub struct RecordFilter {
-    /// The sender's id.
-    pub source_id: Option<String>,
-    /// The source system.
-    pub source: Option<String>,
-    /// Code of the unit.
-    pub unit: Option<String>,
-    /// Key of the area.
-    pub area: Option<String>,
-    /// Where the record stands.
-    pub state: Option<RecordState>,
-    /// Has a delivery to this platform.
-    pub platform: Option<String>,
-    /// Has a delivery in this state; on `platform`, when that is given.
-    pub delivery_state: Option<DeliveryState>,
-    /// Changed at or after, unix milliseconds.
-    pub from: Option<i64>,
-    /// Changed before, unix milliseconds.
-    pub to: Option<i64>,
-    /// Part of the title, or the whole document number or index number.
-    pub text: Option<String>,
-}
-
-/// A page of a list, the last changed first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RecordPage {
-    /// The records.
-    pub records: Vec<RecordSummary>,
-    /// Asks for the next page; none at the end.
-    pub next: Option<String>,
-}
-
 row! {
     /// A row of `records`.
     struct RecordRow {
@@ -187,13 +154,13 @@ macro_rules! record_columns {
          r.disclosure, r.created_at, r.updated_at FROM records r"
     };
 }
+use record_columns;
 
 const RECORD: &str = concat!(record_columns!(), " WHERE r.id = $1");
 const FIND: &str = concat!(
     record_columns!(),
     " WHERE r.source = $1 AND r.source_id = $2"
 );
-const UNIT: &str = "SELECT unit_code, unit_name FROM records WHERE source = $1 AND source_id = $2";
 const VERSIONS: &str = "SELECT version, revision, action, submission_id, content_sha256, holds, \
      warnings, platforms, reason, released_at, released_by, release_reason, created_at \
      FROM versions WHERE record_id = $1 ORDER BY version DESC LIMIT $2";
@@ -201,7 +168,7 @@ const DOCUMENT: &str = "SELECT document FROM versions \
      WHERE record_id = $1 AND document IS NOT NULL ORDER BY version DESC LIMIT 1";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 5] = [RECORD, FIND, UNIT, VERSIONS, DOCUMENT];
+pub(super) const SHARED: [&str; 4] = [RECORD, FIND, VERSIONS, DOCUMENT];
 
 impl Store {
     /// Returns a record with its history, if there is one with this id.
@@ -217,68 +184,19 @@ impl Store {
         }
     }
 
-    /// Returns what a source's id stands for, if it was ever sent.
+    /// Returns the columns of what a source's id stands for, if it was ever sent.
     pub async fn find_record(
         &self,
         source: &str,
         source_id: &str,
-    ) -> Result<Option<RecordView>, StoreError> {
+    ) -> Result<Option<RecordSummary>, StoreError> {
         let row: Option<RecordRow> = on!(&self.pools().reader, |c| sqlx::query_as(FIND)
             .bind(source)
             .bind(source_id)
             .fetch_optional(c)
             .await)
         .map_err(StoreError::while_doing("find a record"))?;
-        match row {
-            Some(row) => self.view(row.understand()?).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Returns code and name of the unit of what a source's id stands for, if it was ever sent.
-    pub async fn unit_of(
-        &self,
-        source: &str,
-        source_id: &str,
-    ) -> Result<Option<(String, String)>, StoreError> {
-        on!(&self.pools().reader, |c| sqlx::query_as(UNIT)
-            .bind(source)
-            .bind(source_id)
-            .fetch_optional(c)
-            .await)
-        .map_err(StoreError::while_doing("find the unit of a record"))
-    }
-
-    /// Returns up to `limit` records that pass `filter`, the last changed first. `cursor` is
-    /// [`RecordPage::next`] of the page before; one that cannot be read starts at the beginning.
-    pub async fn list_records(
-        &self,
-        filter: &RecordFilter,
-        cursor: Option<&str>,
-        limit: i64,
-    ) -> Result<RecordPage, StoreError> {
-        let limit = limit.clamp(1, PAGE_MAX);
-        let pattern = filter.text.as_deref().map(contains_pattern);
-        let before = cursor.and_then(parse_cursor);
-        let (text, cells) = list_text(filter, pattern.as_deref(), before, limit + 1);
-        let mut rows: Vec<RecordRow> = on!(&self.pools().reader, |c| bind_cells!(
-            sqlx::query_as(AssertSqlSafe(text)),
-            &cells
-        )
-        .fetch_all(c)
-        .await)
-        .map_err(StoreError::while_doing("list records"))?;
-        let more = rows.len() as i64 > limit;
-        rows.truncate(limit as usize);
-        let next = rows
-            .last()
-            .filter(|_| more)
-            .map(|row| format!("{}.{}", row.updated_at, row.id));
-        let records = rows
-            .into_iter()
-            .map(RecordRow::understand)
-            .collect::<Result<_, _>>()?;
-        Ok(RecordPage { records, next })
+        row.map(RecordRow::understand).transpose()
     }
 
     async fn view(&self, summary: RecordSummary) -> Result<RecordView, StoreError> {
@@ -317,99 +235,6 @@ impl Store {
             summary,
         })
     }
-}
-
-/// Returns the text of a list and the values it binds.
-pub(super) fn list_text<'a>(
-    filter: &'a RecordFilter,
-    pattern: Option<&'a str>,
-    before: Option<(i64, &'a str)>,
-    limit: i64,
-) -> (String, Vec<Cell<'a>>) {
-    let mut condition = Condition::default();
-    condition.and_if("r.source_id = ?", filter.source_id.as_deref());
-    condition.and_if("r.source = ?", filter.source.as_deref());
-    condition.and_if("r.unit_code = ?", filter.unit.as_deref());
-    condition.and_if("r.area = ?", filter.area.as_deref());
-    condition.and_if("r.state = ?", filter.state.map(RecordState::as_str));
-    condition.and_if("r.updated_at >= ?", filter.from);
-    condition.and_if("r.updated_at < ?", filter.to);
-    if let (Some(text), Some(pattern)) = (filter.text.as_deref(), pattern) {
-        condition.and(
-            "(r.title LIKE ? ESCAPE '!' OR r.doc_no = ? OR r.index_no = ?)",
-            [pattern.into(), text.into(), text.into()],
-        );
-    }
-    let state = filter.delivery_state.map(DeliveryState::as_str);
-    // Few are in these states: begin with them. Most are in the others: look per record.
-    let few = filter.delivery_state.is_some_and(|state| match state {
-        DeliveryState::Held
-        | DeliveryState::Sending
-        | DeliveryState::Retrying
-        | DeliveryState::Failed => true,
-        DeliveryState::Queued
-        | DeliveryState::Delivered
-        | DeliveryState::Confirmed
-        | DeliveryState::Withdrawn
-        | DeliveryState::Skipped => false,
-    });
-    match (filter.platform.as_deref(), state) {
-        (Some(platform), Some(state)) if few => condition.and(
-            "r.id IN (SELECT d.record_id FROM deliveries d WHERE d.state = ? AND d.platform = ?)",
-            [state.into(), platform.into()],
-        ),
-        (None, Some(state)) if few => condition.and(
-            "r.id IN (SELECT d.record_id FROM deliveries d WHERE d.state = ?)",
-            [state.into()],
-        ),
-        (Some(platform), Some(state)) => condition.and(
-            "EXISTS (SELECT 1 FROM deliveries d WHERE d.record_id = r.id AND d.platform = ? \
-             AND d.state = ?)",
-            [platform.into(), state.into()],
-        ),
-        (Some(platform), None) => condition.and(
-            "EXISTS (SELECT 1 FROM deliveries d WHERE d.record_id = r.id AND d.platform = ?)",
-            [platform.into()],
-        ),
-        (None, Some(state)) => condition.and(
-            "EXISTS (SELECT 1 FROM deliveries d WHERE d.record_id = r.id AND d.state = ?)",
-            [state.into()],
-        ),
-        (None, None) => {}
-    }
-    if let Some((updated_at, id)) = before {
-        condition.and(
-            "(r.updated_at, r.id) < (?, ?)",
-            [updated_at.into(), id.into()],
-        );
-    }
-    let limit = condition.bind(limit);
-    let text = format!(
-        concat!(
-            record_columns!(),
-            "{} ORDER BY r.updated_at DESC, r.id DESC LIMIT {}"
-        ),
-        condition.text(),
-        limit
-    );
-    (text, condition.cells().to_vec())
-}
-
-fn parse_cursor(cursor: &str) -> Option<(i64, &str)> {
-    let (updated_at, id) = cursor.split_once('.')?;
-    Some((updated_at.parse().ok()?, id))
-}
-
-fn contains_pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for character in text.chars() {
-        if matches!(character, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }
 
 impl RecordRow {

@@ -1,11 +1,14 @@
 //! Stores how claims ended: attempts always, the delivery only for the newest claim.
 
+mod effect;
+
 use super::bulk::{Bulk, Cell, Kind, cells};
 use super::db::{Tx, row};
 use super::writer::{Answer, Command};
-use super::{Settled, Settlement, Store, StoreError};
+use super::{Settlement, Store, StoreError};
 use crate::clock::now_ms;
 use crate::record::DeliveryId;
+use effect::effect;
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -297,110 +300,6 @@ fn attempt_cells<'a>(settlement: &'a Settlement, exchanges: &'a str) -> Vec<Cell
         &attempt.message,
         exchanges,
     ]
-}
-
-/// What an outcome means for the columns of a delivery.
-#[derive(Default)]
-struct Effect<'a> {
-    state: &'static str,
-    due_at: Option<i64>,
-    /// `all`: every claim so far is accounted for; `one`: this one as if it had not been;
-    /// `none`: it stays in doubt.
-    settles: &'static str,
-    /// `none`: starts from zero; `more`: one more; `same`.
-    tries: &'static str,
-    /// What the platform shows now: `this` version, `nothing`, `forget` (nothing, and its id is
-    /// void), or the `same` as before.
-    shows: &'static str,
-    remote_id: Option<&'a str>,
-    remote_url: Option<&'a str>,
-    /// Stage, class, code, text, group.
-    failure: [Option<&'a str>; 5],
-}
-
-fn effect(settlement: &Settlement) -> Effect<'_> {
-    let plain = Effect {
-        settles: "all",
-        tries: "none",
-        shows: "same",
-        ..Effect::default()
-    };
-    let settles = |in_doubt: bool| if in_doubt { "none" } else { "all" };
-    let attempt = &settlement.attempt;
-    match &settlement.outcome {
-        Settled::Shown {
-            remote_id,
-            remote_url,
-            check_at,
-        } => Effect {
-            state: "delivered",
-            due_at: *check_at,
-            shows: "this",
-            remote_id: remote_id.as_deref(),
-            remote_url: remote_url.as_deref(),
-            ..plain
-        },
-        Settled::Confirmed {
-            remote_id,
-            remote_url,
-        } => Effect {
-            state: "confirmed",
-            shows: "this",
-            remote_id: remote_id.as_deref(),
-            remote_url: remote_url.as_deref(),
-            ..plain
-        },
-        Settled::StillUnderReview { check_at } => Effect {
-            state: "delivered",
-            due_at: *check_at,
-            tries: "more",
-            ..plain
-        },
-        Settled::Gone { forget_remote } => Effect {
-            state: "withdrawn",
-            shows: if *forget_remote { "forget" } else { "nothing" },
-            ..plain
-        },
-        Settled::Skipped => Effect {
-            state: "skipped",
-            ..plain
-        },
-        Settled::Retry { due_at, in_doubt } => Effect {
-            state: "retrying",
-            due_at: Some(*due_at),
-            settles: settles(*in_doubt),
-            tries: "more",
-            failure: [
-                Some(&attempt.stage),
-                Some(&attempt.verdict),
-                Some(&attempt.code),
-                Some(&attempt.message),
-                None,
-            ],
-            ..plain
-        },
-        Settled::Postponed { due_at } => Effect {
-            state: "queued",
-            due_at: Some(*due_at),
-            settles: "one",
-            tries: "same",
-            ..plain
-        },
-        Settled::Failed {
-            stage,
-            class,
-            code,
-            text,
-            group,
-            in_doubt,
-        } => Effect {
-            state: "failed",
-            settles: settles(*in_doubt),
-            tries: "more",
-            failure: [stage, class, code, text, group].map(|part| Some(part.as_str())),
-            ..plain
-        },
-    }
 }
 
 fn settle_cells<'a>(settlement: &'a Settlement, progress: &'a Option<String>) -> Vec<Cell<'a>> {

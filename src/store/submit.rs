@@ -8,6 +8,7 @@
 mod decide;
 mod index;
 mod read;
+mod statements;
 mod write;
 
 use super::db::Tx;
@@ -23,10 +24,10 @@ pub(super) use write::{NewVersion, insert_versions};
 /// All statements of this folder, for the test that prepares them.
 #[cfg(test)]
 pub(super) fn bulks() -> Vec<&'static super::bulk::Bulk> {
-    [&index::BULKS[..], &read::BULKS[..], &write::BULKS[..]].concat()
+    [&index::BULKS[..], &read::BULKS[..], &statements::BULKS[..]].concat()
 }
 #[cfg(test)]
-pub(super) use write::INSERT_ATTACHMENT;
+pub(super) use statements::INSERT_ATTACHMENT;
 
 impl Store {
     /// Commits one submission with its version and deliveries, or says why not.

@@ -9,7 +9,7 @@ mod statements;
 mod submitting;
 
 /// A submission of one publishable entry for two platforms.
-pub(super) fn sample(source_id: &str, revision: i64) -> NewSubmission {
+pub(crate) fn sample(source_id: &str, revision: i64) -> NewSubmission {
     let content = Content {
         title: format!("关于{source_id}的通知"),
         doc_no: Some("韶财〔2014〕1号".to_owned()),

@@ -379,3 +379,35 @@ async fn the_sweep_sees_what_is_due_and_what_was_left_behind() {
     assert_eq!(store.next_due_at().await.unwrap(), Some(now + 1_000));
     assert_eq!(store.due_platforms(now + 1_000).await.unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_take_down_says_what_is_or_may_be_shown_never_what_is_held() {
+    let store = Fresh::open().await;
+    let now = later();
+    let said = |claim: &Claim| {
+        let record: Record = serde_json::from_str(&claim.document).unwrap();
+        (claim.wanted, record.version)
+    };
+    change(&store, sample("shown", 1)).await;
+    let claim = claim_one(&store, "portal", now).await;
+    settle(&store, &claim, shown("r1"), now).await;
+    change(&store, sample("shown", 2)).await;
+    change(&store, withdrawal("shown", 3)).await;
+    let down = claim_one(&store, "portal", now).await;
+    assert_eq!(said(&down), (Wanted::Gone, 1), "version 2 never got there");
+    let gone = Settled::Gone {
+        forget_remote: false,
+    };
+    settle(&store, &down, gone, now).await;
+
+    change(&store, sample("doubtful", 1)).await;
+    claim_one(&store, "portal", now).await;
+    let not_public = NewSubmission {
+        holds: vec![hold(HoldCode::Withheld)],
+        ..sample("doubtful", 2)
+    };
+    change(&store, not_public).await;
+    let down = claim_one(&store, "portal", now + 2_000).await;
+    assert!(down.in_doubt);
+    assert_eq!(said(&down), (Wanted::Gone, 1));
+}

@@ -467,6 +467,8 @@ async fn switches_counts_and_accounts() {
         .unwrap();
     let switch = store.platform_switches().await.unwrap().remove(0);
     assert!(switch.is_paused(99) && !switch.is_paused(100));
+    assert!(store.is_paused("portal", 99).await.unwrap());
+    assert!(!store.is_paused("gazette", 99).await.unwrap());
     store.resume_platform("portal", "好了", "op").await.unwrap();
     assert!(!store.platform_switches().await.unwrap()[0].is_paused(99));
     let verbs: Vec<String> = store
@@ -499,7 +501,7 @@ async fn switches_counts_and_accounts() {
         .await
         .unwrap()
         .unwrap();
-    assert!(found.operator && found.units == ["*"]);
+    assert!(found.operator && found.may_post_for("any"));
     assert!(store.revoke_account("oa", 2).await.unwrap());
     assert_eq!(store.find_account_by_key_sha256("k").await.unwrap(), None);
     assert_eq!(store.list_accounts().await.unwrap()[0].revoked_at, Some(2));

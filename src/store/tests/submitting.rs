@@ -9,8 +9,10 @@ async fn a_publication_makes_a_record_with_due_deliveries() {
     assert_eq!((head.version, head.state), (1, RecordState::Live));
     let platforms: Vec<&str> = head.due().map(|(platform, _)| platform).collect();
     assert_eq!(platforms, ["gazette", "portal"]);
-    let view = store.find_record("oa", "a").await.unwrap().unwrap();
-    assert_eq!(view.summary.id, head.record_id);
+    let found = store.find_record("oa", "a").await.unwrap().unwrap();
+    assert_eq!(found.id, head.record_id);
+    let view = store.record(&found.id).await.unwrap().unwrap();
+    assert_eq!(view.summary, found);
     assert_eq!(view.document.version, 1);
     assert_eq!(view.versions.len(), 1);
     assert_eq!(view.deliveries[0].id, head.deliveries[0].id);
@@ -239,7 +241,8 @@ async fn an_index_number_is_kept_and_never_one_that_exists() {
     futures_util::future::try_join_all(waiting).await.unwrap();
     change(&store, sample("a", 2)).await;
     for (source_id, number) in [("own", "00001"), ("a", "00002"), ("b", "00003")] {
-        let view = store.find_record("oa", source_id).await.unwrap().unwrap();
+        let found = store.find_record("oa", source_id).await.unwrap().unwrap();
+        let view = store.record(&found.id).await.unwrap().unwrap();
         let expected = format!("11440200006998012A/2014-{number}");
         assert_eq!(
             view.summary.index_no.as_ref(),
