@@ -3,7 +3,7 @@
 //! Numbers of another kind (公告〔2014〕第5号, 韶府令第120号) pass through: to force them into the
 //! pattern would invent a number that no one issued.
 
-use super::text::{narrow, says_nothing};
+use super::text::{narrow, narrow_without_blanks, says_nothing};
 use regex::{Captures, Regex};
 use std::sync::LazyLock;
 
@@ -99,8 +99,8 @@ fn canonical_plain(found: &Captures<'_>) -> Option<String> {
 }
 
 fn canonical(found: &Captures<'_>, ordinal: &str) -> Option<String> {
-    let prefix = chinese_brackets(found["prefix"].trim_matches([' ', '-', '–', '—']));
-    let prefix: String = prefix.split_whitespace().collect();
+    let prefix = narrow_without_blanks(found["prefix"].trim_matches([' ', '-', '–', '—']));
+    let prefix = chinese_brackets(&prefix);
     let serial = serial(&found["serial"])?;
     let rest = found.name("rest").map_or("", |rest| rest.as_str());
     let year = &found["year"];

@@ -49,6 +49,11 @@ const KEPT: [&str; 27] = [
     "tr", "td", "th", "ul", "ol", "li", "b", "strong", "i", "em", "u", "sub", "sup", "a",
 ];
 
+/// An element that divides text nodes and shows nothing; [`tidy`] drops it.
+const SEAM: &str = "<wbr>";
+/// Longest value of an attribute that remains.
+const ATTRIBUTE_BYTES_MAX: usize = 2_000;
+
 /// Elements that only divide the text; [`tidy`] needs to see them and drops them.
 const DIVIDING: [&str; 21] = [
     "div",
@@ -83,7 +88,7 @@ const SILENT: [&str; 11] = [
 static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = Builder::empty();
     let mut tags: HashSet<&str> = KEPT.into_iter().chain(DIVIDING).collect();
-    tags.insert("img");
+    tags.extend(["img", "wbr"]);
     let cell = || HashSet::from(["colspan", "rowspan"]);
     builder
         .tags(tags)
@@ -98,6 +103,7 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
         .url_relative(UrlRelative::Deny)
         .link_rel(None)
         .attribute_filter(|element, attribute, value| match (element, attribute) {
+            _ if value.len() > ATTRIBUTE_BYTES_MAX => None,
             ("img", "src") => value.starts_with("https://").then_some(value.into()),
             ("td" | "th", _) => span(value),
             _ => Some(value.into()),

@@ -92,9 +92,12 @@ pub fn narrow(text: &str) -> String {
 
 /// Returns `text` in NFKC without any blank.
 pub fn narrow_without_blanks(text: &str) -> String {
-    let mut narrowed = narrow(text);
-    narrowed.retain(|character| !character.is_whitespace());
-    narrowed
+    // NFKC makes blanks out of accents that stand alone; without them it has to compose again.
+    narrow(text)
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .nfkc()
+        .collect()
 }
 
 /// Whether `text` only says that there is nothing: blank, 无, a row of dashes.

@@ -141,14 +141,17 @@ fn submission() -> Value {
     })
 }
 
-/// Errors of a submission after `change`, as pointer and code.
-fn errors_after(change: impl FnOnce(&mut Value)) -> Vec<(String, String)> {
+/// Pointer and code of an error.
+type Found = (String, String);
+
+/// Errors of a submission after `change`.
+fn errors_after(change: impl FnOnce(&mut Value)) -> Vec<Found> {
     let mut value = submission();
     change(&mut value);
     errors_of(value.to_string().as_bytes())
 }
 
-fn errors_of(body: &[u8]) -> Vec<(String, String)> {
+fn errors_of(body: &[u8]) -> Vec<Found> {
     parse_submission(body)
         .expect_err("the submission is wrong")
         .into_iter()
@@ -159,7 +162,7 @@ fn errors_of(body: &[u8]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn pair(pointer: &str, code: &str) -> (String, String) {
+fn pair(pointer: &str, code: &str) -> Found {
     (pointer.to_owned(), code.to_owned())
 }
 
@@ -174,7 +177,7 @@ fn a_whole_submission_is_read() {
 
 #[test]
 fn each_wrong_field_has_its_own_error() {
-    let cases: Vec<(Vec<(String, String)>, &str, &str)> = vec![
+    let cases = vec![
         (
             errors_after(|value| value["revision"] = json!(0)),
             "/revision",
@@ -225,6 +228,21 @@ fn each_wrong_field_has_its_own_error() {
             "/entry/title",
             "type",
         ),
+    ];
+    assert_single_errors(cases);
+    assert_eq!(
+        errors_of(b"{}"),
+        [
+            pair("/source_id", "required"),
+            pair("/revision", "required"),
+            pair("/action", "required")
+        ]
+    );
+}
+
+#[test]
+fn each_wrong_part_of_an_entry_has_its_own_error() {
+    let cases = vec![
         (
             errors_after(|value| value["entry"]["body"]["format"] = json!("pdf")),
             "/entry/body/format",
@@ -264,21 +282,17 @@ fn each_wrong_field_has_its_own_error() {
             "required",
         ),
     ];
-    for (found, pointer, code) in cases {
-        assert_eq!(found, [pair(pointer, code)]);
-    }
+    assert_single_errors(cases);
     assert_eq!(
         errors_after(|value| value["entry"] = Value::Null),
         [pair("/entry", "type")]
     );
-    assert_eq!(
-        errors_of(b"{}"),
-        [
-            pair("/source_id", "required"),
-            pair("/revision", "required"),
-            pair("/action", "required")
-        ]
-    );
+}
+
+fn assert_single_errors(cases: Vec<(Vec<Found>, &str, &str)>) {
+    for (found, pointer, code) in cases {
+        assert_eq!(found, [pair(pointer, code)]);
+    }
 }
 
 #[test]

@@ -3,10 +3,22 @@
 //!
 //! Nothing here is trusted for safety of the output; the sanitiser behind it is.
 
-use super::{HTML_DEPTH_MAX, HtmlError};
+use super::{HTML_DEPTH_MAX, HtmlError, SEAM};
 
 /// How much a parser may have to reopen: the sum, over all start tags, of formatting elements open.
 const REOPENED_MAX: usize = 2_000_000;
+
+/// How many elements may stand in a table outside its cells. A parser moves each of them in front
+/// of the table, and looks for the table again every time.
+const MISPLACED_MAX: usize = 1_000;
+
+/// Elements that may stand in a table outside its cells.
+const TABLE_PARTS: [&str; 10] = [
+    "table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "td", "th",
+];
+
+/// How many special characters stand in one text node.
+const SPECIALS_PER_NODE: usize = 256;
 
 /// Formatting elements stay open until they are closed by name, whatever surrounds them.
 const FORMATTING: [&str; 14] = [
@@ -31,13 +43,14 @@ const RAW: [&str; 2] = ["style", "script"];
 pub(super) fn scan(html: &str) -> Result<String, HtmlError> {
     let mut kept = String::with_capacity(html.len());
     let mut open = OpenElements::default();
+    let mut specials = 0;
     let mut rest = html;
     while let Some(start) = rest.find('<') {
-        kept.push_str(&rest[..start]);
+        keep_text(&rest[..start], &mut specials, &mut kept);
         rest = &rest[start..];
         let tag = Tag::read(rest);
         match &tag.kind {
-            Kind::Text => kept.push_str(&rest[..tag.length]),
+            Kind::Text => kept.push_str("&lt;"),
             Kind::Noise => {}
             Kind::Start(name) if RAW.contains(&name.as_str()) => {
                 rest = &rest[tag.length..];
@@ -57,8 +70,52 @@ pub(super) fn scan(html: &str) -> Result<String, HtmlError> {
         }
         rest = &rest[tag.length..];
     }
-    kept.push_str(rest);
+    keep_text(rest, &mut specials, &mut kept);
     Ok(kept)
+}
+
+/// Appends text, with every `&` that starts no reference escaped: a parser goes back over the text
+/// for each of them. A seam after some hundred characters that the serialiser treats specially
+/// keeps its work linear: it searches to the end of the text node for each of them.
+fn keep_text(text: &str, specials: &mut usize, kept: &mut String) {
+    let is_special = |character| matches!(character, '&' | '\u{80}'..='\u{bf}');
+    let mut rest = text;
+    while let Some(start) = rest.find(is_special) {
+        let (plain, special) = rest.split_at(start);
+        kept.push_str(plain);
+        *specials += 1;
+        if specials.is_multiple_of(SPECIALS_PER_NODE) {
+            kept.push_str(SEAM);
+        }
+        rest = match special.strip_prefix('&') {
+            Some(after) => {
+                kept.push_str(if starts_reference(after) {
+                    "&"
+                } else {
+                    "&amp;"
+                });
+                after
+            }
+            None => {
+                let length = special.chars().next().map_or(0, char::len_utf8);
+                kept.push_str(&special[..length]);
+                &special[length..]
+            }
+        };
+    }
+    kept.push_str(rest);
+}
+
+/// Whether `text`, which follows an `&`, is the rest of a character reference such as `nbsp;`.
+fn starts_reference(text: &str) -> bool {
+    const NAME_BYTES_MAX: usize = 32;
+    let name = text.strip_prefix('#').unwrap_or(text).as_bytes();
+    let length = name
+        .iter()
+        .take(NAME_BYTES_MAX)
+        .take_while(|byte| byte.is_ascii_alphanumeric())
+        .count();
+    length > 0 && name.get(length) == Some(&b';')
 }
 
 /// The elements a parser would have open, never fewer than it really has.
@@ -67,11 +124,15 @@ struct OpenElements {
     names: Vec<String>,
     formatting: usize,
     reopened: usize,
+    /// For each open table, whether one of its cells is open.
+    in_cell: Vec<bool>,
+    misplaced: usize,
 }
 
 impl OpenElements {
     fn start(&mut self, name: &str) -> Result<(), HtmlError> {
         self.reopened += self.formatting;
+        self.place_in_table(name);
         if NOT_NESTING.contains(&name) {
             return self.check();
         }
@@ -81,18 +142,46 @@ impl OpenElements {
     }
 
     fn check(&self) -> Result<(), HtmlError> {
-        if self.names.len() > HTML_DEPTH_MAX || self.reopened > REOPENED_MAX {
-            return Err(HtmlError::TooDeep);
+        let is_costly = self.names.len() > HTML_DEPTH_MAX
+            || self.reopened > REOPENED_MAX
+            || self.misplaced > MISPLACED_MAX;
+        if is_costly {
+            Err(HtmlError::TooDeep)
+        } else {
+            Ok(())
         }
-        Ok(())
+    }
+
+    fn place_in_table(&mut self, name: &str) {
+        if let Some(in_cell) = self.in_cell.last_mut() {
+            match name {
+                "td" | "th" | "caption" => *in_cell = true,
+                "tr" | "thead" | "tbody" | "tfoot" => *in_cell = false,
+                _ if !*in_cell && !TABLE_PARTS.contains(&name) => self.misplaced += 1,
+                _ => {}
+            }
+        }
+        if name == "table" {
+            self.in_cell.push(false);
+        }
     }
 
     /// Closes the innermost `name` and what it holds, except formatting elements: a parser opens
     /// those again in the next block.
     fn end(&mut self, name: &str) {
+        if let ("td" | "th" | "caption" | "tr", Some(in_cell)) = (name, self.in_cell.last_mut()) {
+            *in_cell = false;
+        }
         let Some(place) = self.names.iter().rposition(|open| open == name) else {
             return;
         };
+        // An end tag reaches out of no table.
+        if self.names[place + 1..].iter().any(|open| open == "table") {
+            return;
+        }
+        if name == "table" {
+            self.in_cell.pop();
+        }
         let held = self.names.split_off(place);
         for inner in held.into_iter().skip(1) {
             if FORMATTING.contains(&inner.as_str()) {

@@ -93,6 +93,7 @@ impl<'a> Tidy<'a> {
                 self.inline.push((name, tag));
             }
             "br" => self.breaks = (self.breaks + 1).min(BREAKS_MAX),
+            "wbr" => {}
             "img" => {
                 if tag.contains(" src=") {
                     self.show(tag);
@@ -113,7 +114,7 @@ impl<'a> Tidy<'a> {
     fn end(&mut self, name: &'a str) {
         match name {
             "b" | "strong" | "i" | "em" | "u" | "sub" | "sup" | "a" => self.end_inline(name),
-            "br" | "img" => {}
+            "br" | "img" | "wbr" => {}
             "td" | "th" | "li" | "caption" | "table" | "thead" | "tbody" | "tfoot" | "tr"
             | "ul" | "ol" => {
                 self.close_paragraph();
