@@ -274,11 +274,13 @@ impl Intake {
         }
         let stored = self
             .store
-            .unit_of(&account.source, &submission.source_id)
+            .find_record(&account.source, &submission.source_id)
             .await?;
         match stored {
-            Some((code, unit)) if !account.may_post_for(&code) => {
-                Err(Refusal::UnitNotAllowed { unit })
+            Some(stored) if !account.may_post_for(&stored.unit_code) => {
+                Err(Refusal::UnitNotAllowed {
+                    unit: stored.unit_name,
+                })
             }
             _ => Ok(()),
         }

@@ -14,10 +14,6 @@ impl Output {
         Self { json }
     }
 
-    pub(super) fn is_json(self) -> bool {
-        self.json
-    }
-
     /// Prints `value` as JSON or what `text` says.
     pub(super) fn show(&self, value: &Value, text: impl FnOnce() -> String) {
         let text = if self.json {

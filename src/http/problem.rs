@@ -57,7 +57,7 @@ impl Problem {
     /// Makes the problem of wrong fields.
     pub(super) fn fields(errors: Vec<FieldError>) -> Self {
         let unreadable = errors.iter().any(|error| {
-            ["not_utf8", "not_json", "too_deep", "duplicate_key"].contains(&error.code.as_str())
+            ["encoding", "json_invalid", "too_deep", "duplicate_key"].contains(&error.code.as_str())
         });
         let (status, id, title) = match unreadable {
             true => (
