@@ -1,0 +1,378 @@
+//! A hub, practice platforms and their callers, each as a real process on free loopback ports.
+
+use serde_json::{Value, json};
+use std::future::Future;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything that should happen by itself, on a slow and busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The built program.
+pub(crate) const SYNCHUB: &str = env!("CARGO_BIN_EXE_synchub");
+
+/// The project's folder, where connectors and samples lie.
+pub(crate) fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A process that ends, by its own handle, with the test.
+pub(crate) struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts `command`, keeps what it writes to standard error.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let lines = BufReader::new(child.stderr.take().expect("piped"));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut kept = kept.lock().expect("no panic while holding it");
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        Self { child, log }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("no panic while holding it").clone()
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Asks it to end and returns whether it ended well.
+    pub(crate) fn terminate(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(asked.success());
+        self.child.wait().expect("it ends").success()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The three practice platforms.
+pub(crate) struct Platforms {
+    _process: Process,
+    /// `(id, address)`
+    pub(crate) list: Vec<(String, String)>,
+    /// What connectors refer to.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Platforms {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(SYNCHUB);
+        command.args(["sandbox", "--port", "0", "--json"]).args(arguments).current_dir(project());
+        let mut process = Process::start(&mut command);
+        let mut line = String::new();
+        let stdout = process.child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it prints its addresses");
+        let started: Value = serde_json::from_str(&line).expect("one line of JSON");
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let list = started["platforms"].as_array().expect("a list");
+        Self {
+            list: list.iter().map(|it| (text(&it["id"]), text(&it["url"]))).collect(),
+            environment: started["environment"]
+                .as_object()
+                .expect("an object")
+                .iter()
+                .map(|(name, value)| (name.clone(), text(value)))
+                .collect(),
+            _process: process,
+        }
+    }
+
+    pub(crate) fn url(&self, id: &str) -> &str {
+        let (_, url) = self.list.iter().find(|(known, _)| known == id).expect("a known platform");
+        url
+    }
+
+    /// Returns what a platform shows, or with `all` what it ever kept.
+    pub(crate) async fn articles(&self, id: &str) -> Vec<Value> {
+        let url = format!("{}/admin/articles", self.url(id));
+        let answer: Value = client().get(url).send().await.expect("answers").json().await.expect("JSON");
+        answer["articles"].as_array().expect("a list").clone()
+    }
+
+    pub(crate) async fn misbehave(&self, id: &str, how: Value) {
+        let url = format!("{}/admin/misbehave", self.url(id));
+        let answer = client().post(url).json(&how).send().await.expect("answers");
+        assert!(answer.status().is_success(), "{}", answer.text().await.expect("text"));
+    }
+
+    pub(crate) async fn behave(&self, id: &str) {
+        let url = format!("{}/admin/misbehave", self.url(id));
+        client().delete(url).send().await.expect("answers");
+    }
+}
+
+/// A hub on a database of its own, with an account for the OA and one for an operator.
+pub(crate) struct Hub {
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+    process: Option<Process>,
+    pub(crate) url: String,
+    pub(crate) oa_key: String,
+    pub(crate) operator_key: String,
+}
+
+impl Hub {
+    /// Starts a hub; `environment` is added to its own.
+    pub(crate) fn start(environment: &[(String, String)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = format!("sqlite://{}", folder.path().join("hub.db").display());
+        let mut all: Vec<(String, String)> = vec![
+            ("SYNCHUB__STORE__URL".into(), database),
+            ("SYNCHUB__HTTP__LISTEN".into(), "127.0.0.1:0".into()),
+            ("SYNCHUB__DELIVER__LEASE_MS".into(), "3000".into()),
+            ("SYNCHUB__LOG__LEVEL".into(), "info".into()),
+        ];
+        all.extend_from_slice(environment);
+        let mut hub = Self {
+            folder,
+            environment: all,
+            process: None,
+            url: String::new(),
+            oa_key: String::new(),
+            operator_key: String::new(),
+        };
+        hub.oa_key = hub.account(&["test-oa", "--source", "oa"]);
+        hub.operator_key = hub.account(&["test-operator", "--source", "oa", "--operator"]);
+        hub.run();
+        hub
+    }
+
+    /// Makes an account and returns its key.
+    pub(crate) fn account(&self, arguments: &[&str]) -> String {
+        let made = self.cli_json(&[&["account", "add"], arguments].concat());
+        made["key"].as_str().expect("a key").to_owned()
+    }
+
+    /// Starts the process, which must not be running.
+    pub(crate) fn run(&mut self) {
+        assert!(self.process.is_none(), "one process at a time");
+        let process = Process::start(self.command().arg("serve"));
+        let began = Instant::now();
+        self.url = loop {
+            let log = process.log();
+            if let Some(url) = log.split_whitespace().rev().find(|it| it.starts_with("http://127.")) {
+                break url.to_owned();
+            }
+            assert!(began.elapsed() < PATIENCE, "the hub did not start:\n{log}");
+            std::thread::yield_now();
+        };
+        self.process = Some(process);
+    }
+
+    /// Ends the process as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.process.take().expect("it runs").kill();
+    }
+
+    /// Asks the process to end.
+    pub(crate) fn terminate(&mut self) -> bool {
+        self.process.take().expect("it runs").terminate()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.process.as_ref().expect("it runs").log()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(SYNCHUB);
+        command.current_dir(project()).envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// Runs the command line on the hub's database.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).stdin(Stdio::null()).output().expect("it runs")
+    }
+
+    /// Runs the command line with `--json` and returns what it printed; it must succeed.
+    pub(crate) fn cli_json(&self, arguments: &[&str]) -> Value {
+        let output = self.cli(&[arguments, &["--json"]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+    }
+
+    /// Posts a body as the OA; returns status and JSON.
+    pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> (u16, Value) {
+        self.call(&self.oa_key, reqwest::Method::POST, "/v1/submissions", body).await
+    }
+
+    /// Posts an entry, which must be taken in; returns the answer.
+    pub(crate) async fn submit(&self, submission: &Value) -> Value {
+        let (status, answer) = self.post(submission.to_string()).await;
+        assert!(matches!(status, 200 | 202), "{status} {answer:#}");
+        answer
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.call(&self.operator_key, reqwest::Method::GET, path, "").await
+    }
+
+    pub(crate) async fn operate(&self, path: &str, body: Value) -> (u16, Value) {
+        self.call(&self.operator_key, reqwest::Method::POST, path, body.to_string()).await
+    }
+
+    pub(crate) async fn call(
+        &self,
+        key: &str,
+        method: reqwest::Method,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> (u16, Value) {
+        let answer = client()
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(key)
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+            .await
+            .expect("the hub answers");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Waits until no delivery of a record is on its way any more; returns the record.
+    pub(crate) async fn settled(&self, record_id: &str) -> Value {
+        eventually(|| async {
+            let (status, record) = self.get(&format!("/v1/records/{record_id}")).await;
+            assert_eq!(status, 200, "{record:#}");
+            let deliveries = record["deliveries"].as_array().expect("a list");
+            let open = ["queued", "sending", "retrying"];
+            let waiting: Vec<String> = deliveries
+                .iter()
+                .filter(|it| open.contains(&it["state"].as_str().unwrap_or_default()))
+                .map(|it| format!("{} {} {}", it["platform"], it["state"], it["failure"]))
+                .collect();
+            if waiting.is_empty() { Ok(record) } else { Err(waiting.join(", ")) }
+        })
+        .await
+    }
+}
+
+/// Returns the state of a record on a platform.
+pub(crate) fn state_on<'a>(record: &'a Value, platform: &str) -> &'a str {
+    record["deliveries"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|it| it["platform"] == platform)
+        .and_then(|it| it["state"].as_str())
+        .unwrap_or("none")
+}
+
+/// A client without a pool of its own to clean up.
+pub(crate) fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client")
+}
+
+/// Asks until it is so, at most [`PATIENCE`] long; what it was instead is the failure's text.
+pub(crate) async fn eventually<T, F: Future<Output = Result<T, String>>>(
+    mut ask: impl FnMut() -> F,
+) -> T {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Ok(value) => return value,
+            Err(instead) => assert!(began.elapsed() < PATIENCE, "it never came true: {instead}"),
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+/// Reads a sample submission.
+pub(crate) fn sample(name: &str) -> Value {
+    let path = project().join("tests/samples/native").join(name);
+    let mut text = String::new();
+    std::fs::File::open(&path)
+        .and_then(|mut file| file.read_to_string(&mut text))
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// All sample submissions by name, in order.
+pub(crate) fn samples() -> Vec<(String, Vec<u8>)> {
+    let folder = project().join("tests/samples/native");
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).expect("samples").map(|it| it.expect("an entry").path()).collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            (name, std::fs::read(path).expect("readable"))
+        })
+        .collect()
+}
+
+/// An entry that belongs on all three platforms.
+pub(crate) fn entry_for_all(source_id: &str, revision: i64) -> Value {
+    let mut submission = sample("08-A3-P4-zhongbiao.json");
+    submission["source_id"] = json!(source_id);
+    submission["revision"] = json!(revision);
+    submission["entry"]["title"] = json!(format!("中标结果公告 {source_id} 第{revision}次"));
+    submission["entry"]["index_no"] = json!("");
+    submission["entry"]["body"] = json!({"format": "text", "content": format!("正文 {source_id} {revision}")});
+    submission
+}
+
+/// The platforms such an entry belongs on.
+pub(crate) const ALL: [&str; 3] = ["gov-info", "integrity-portal", "engineering-projects"];
+
+/// Asserts that a platform shows a record exactly once, in this version; waits for reviews.
+pub(crate) async fn shows_once(platforms: &Platforms, id: &str, record_id: &str, version: i64) {
+    eventually(|| async {
+        let articles = platforms.articles(id).await;
+        let mine: Vec<&Value> = articles.iter().filter(|it| it["record_id"] == record_id).collect();
+        match mine.as_slice() {
+            [one] if one["version"] == version => Ok(()),
+            other => Err(format!("{id} shows {other:?} instead of version {version}")),
+        }
+    })
+    .await;
+}
+
+/// Asserts that a platform does not show a record.
+pub(crate) async fn shows_nothing(platforms: &Platforms, id: &str, record_id: &str) {
+    eventually(|| async {
+        let articles = platforms.articles(id).await;
+        match articles.iter().filter(|it| it["record_id"] == record_id).count() {
+            0 => Ok(()),
+            count => Err(format!("{id} shows it {count} times")),
+        }
+    })
+    .await;
+}
