@@ -372,10 +372,10 @@ impl Connector {
                 .headers
                 .push(("Content-Type".to_owned(), content_type));
         }
-        if let (IdentityMode::IdempotencyHeader, Some(header)) =
-            (self.manifest.identity.mode, &self.manifest.identity.header)
-        {
-            request.headers.push((header.clone(), facts.key.clone()));
+        if let Some(header) = self.idempotency_header(step) {
+            request
+                .headers
+                .push((header.to_owned(), facts.key.clone()));
         }
         for (name, template) in &step.headers {
             request
@@ -493,6 +493,20 @@ impl Connector {
     /// Returns the base address, if its reference is resolved.
     pub fn base_url(&self) -> Option<&Url> {
         self.base_url.as_ref()
+    }
+
+    /// Only creating wants the key: a platform may answer anything else that bears it with what
+    /// it answered to the create.
+    fn idempotency_header(&self, step: &CompiledStep) -> Option<&str> {
+        let identity = &self.manifest.identity;
+        let creates = self
+            .steps(Operation::Publish)
+            .iter()
+            .any(|publish| std::ptr::eq(publish, step));
+        match identity.mode {
+            IdentityMode::IdempotencyHeader if creates => identity.header.as_deref(),
+            IdentityMode::IdempotencyHeader | IdentityMode::ClientId | IdentityMode::LookUp => None,
+        }
     }
 
     fn address(&self, renderer: &Renderer<'_>, path: &TemplateId) -> Result<Url, RenderError> {

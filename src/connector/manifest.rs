@@ -167,7 +167,7 @@ pub enum Encoding {
 pub struct Identity {
     /// Which of the three ways.
     pub mode: IdentityMode,
-    /// Header that carries `delivery.key`; needed by `idempotency_header`.
+    /// Header of `publish` steps that carries `delivery.key`; needed by `idempotency_header`.
     #[serde(default)]
     pub header: Option<String>,
     /// After a lost answer, wait so long before looking up: the platform may still be saving.
