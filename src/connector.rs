@@ -35,6 +35,7 @@ use minijinja::{Value, context};
 use request::{Renderer, with_item};
 use serde_json::Map;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use template::{TemplateId, Templates};
 use url::Url;
 
@@ -52,6 +53,7 @@ pub struct Connector {
     contract: Option<jsonschema::Validator>,
     tables: Value,
     secrets: Value,
+    settings: Value,
     base_url: Option<Url>,
     mask: Mask,
     unresolved: Vec<String>,
@@ -151,6 +153,7 @@ impl Connector {
             rules,
             contract,
             secrets: resolved.secrets,
+            settings: resolved.settings,
             base_url: resolved.base_url,
             mask: resolved.mask,
             unresolved: resolved.unresolved,
@@ -538,17 +541,6 @@ impl Connector {
     }
 
     fn context(&self, facts: &Facts, session: &Session) -> Value {
-        let files: std::collections::BTreeMap<&str, String> = facts
-            .files
-            .iter()
-            .map(|(sha256, bytes)| {
-                use base64::Engine as _;
-                (
-                    sha256.as_str(),
-                    base64::engine::general_purpose::STANDARD.encode(bytes.as_slice()),
-                )
-            })
-            .collect();
         context! {
             record => facts.record.clone(),
             delivery => context! { key => facts.key.as_str(), version => facts.version },
@@ -557,9 +549,23 @@ impl Connector {
             captured => Value::from(minijinja::value::Serde(&facts.captured)),
             session => Value::from(minijinja::value::Serde(&session.values)),
             secret => self.secrets.clone(),
+            setting => self.settings.clone(),
             table => self.tables.clone(),
-            files => Value::from(minijinja::value::Serde(&files)),
+            files => Value::from_object(InlineFiles(facts.files.clone())),
         }
+    }
+}
+
+/// `files[SHA256]` in templates: the bytes in Base64, encoded only when a template asks for them.
+#[derive(Debug)]
+struct InlineFiles(Files);
+
+impl minijinja::value::Object for InlineFiles {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        use base64::Engine as _;
+        let bytes = self.0.get(key.as_str()?)?;
+        let text = base64::engine::general_purpose::STANDARD.encode(bytes.as_slice());
+        Some(Value::from(text))
     }
 }
 
@@ -604,6 +610,7 @@ fn load_contract(dir: &Path) -> Result<Option<jsonschema::Validator>, String> {
 
 struct Resolved {
     secrets: Value,
+    settings: Value,
     base_url: Option<Url>,
     mask: Mask,
     unresolved: Vec<String>,
@@ -623,6 +630,16 @@ impl Resolved {
                 Err(problem) => unresolved.push(format!("secrets.{name}: {problem}")),
             }
         }
+        // A user name is often the sender's own name: masking it would blot out half of the evidence.
+        let mut settings = std::collections::BTreeMap::new();
+        for (name, reference) in &manifest.settings {
+            match references.resolve(reference) {
+                Ok(value) => {
+                    settings.insert(name.clone(), value);
+                }
+                Err(problem) => unresolved.push(format!("settings.{name}: {problem}")),
+            }
+        }
         let address = references.resolve_address(&manifest.connector.base_url);
         let base_url = address.and_then(|address| {
             Url::parse(&address)
@@ -635,6 +652,7 @@ impl Resolved {
             .ok();
         Self {
             secrets: Value::from(minijinja::value::Serde(&secrets)),
+            settings: Value::from(minijinja::value::Serde(&settings)),
             base_url,
             mask,
             unresolved,

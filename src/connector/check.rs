@@ -184,6 +184,14 @@ pub(super) fn contradictions(manifest: &Manifest) -> Vec<(&'static str, String)>
         "secrets",
         "write `env:NAME` or `file:PATH`; a secret itself never stands in a manifest",
     );
+    must(
+        manifest
+            .settings
+            .values()
+            .all(|it| it.starts_with("env:") || it.starts_with("file:")),
+        "settings",
+        "write `env:NAME` or `file:PATH`; what is the same at every site is written where it is used",
+    );
     if let Auth::Hmac { headers, .. } = &manifest.auth {
         must(
             headers.values().any(|it| it.contains("signature")),

@@ -17,6 +17,10 @@ pub struct Manifest {
     /// Name → reference (`env:NAME`, `file:PATH`); seen in templates as `secret.NAME`.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
+    /// Name → reference to what differs from site to site and is no secret, such as a user name;
+    /// seen in templates as `setting.NAME`, never masked.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
     /// How requests prove who we are.
     #[serde(default)]
     pub auth: Auth,
@@ -57,7 +61,7 @@ pub struct About {
     pub hosts: Vec<String>,
 }
 
-/// How requests prove who we are. All texts are templates that may use `secret`.
+/// How requests prove who we are. All texts are templates that may use `secret` and `setting`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Auth {
