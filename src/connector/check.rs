@@ -527,6 +527,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_connector_of_the_package_passes_the_check() {
+        let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors");
+        let folders = std::fs::read_dir(folders).expect("a folder");
+        let connectors: Vec<_> = folders
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|folder| folder.join("connector.toml").is_file())
+            .collect();
+        assert!(!connectors.is_empty());
+        for folder in connectors {
+            let report = check(&folder);
+            assert_eq!(report.findings, [], "{}", report.connector);
+            assert!(report.samples >= 10, "{}", report.connector);
+        }
+    }
+
+    #[test]
     fn the_first_difference_is_named_by_its_place() {
         let left = json!({"a": [1, {"b": "x"}], "c": 1});
         assert_eq!(first_difference("", &left, &left.clone()), None);

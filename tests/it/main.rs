@@ -1,1 +1,3 @@
-fn main() {}
+//! Tests through the doors that users and platforms have: one binary, real servers.
+
+mod connectors;
