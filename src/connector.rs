@@ -35,6 +35,7 @@ use minijinja::{Value, context};
 use request::{Renderer, with_item};
 use serde_json::Map;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use template::{TemplateId, Templates};
 use url::Url;
 
@@ -52,6 +53,7 @@ pub struct Connector {
     contract: Option<jsonschema::Validator>,
     tables: Value,
     secrets: Value,
+    settings: Value,
     base_url: Option<Url>,
     mask: Mask,
     unresolved: Vec<String>,
@@ -151,6 +153,7 @@ impl Connector {
             rules,
             contract,
             secrets: resolved.secrets,
+            settings: resolved.settings,
             base_url: resolved.base_url,
             mask: resolved.mask,
             unresolved: resolved.unresolved,
@@ -372,10 +375,8 @@ impl Connector {
                 .headers
                 .push(("Content-Type".to_owned(), content_type));
         }
-        if let (IdentityMode::IdempotencyHeader, Some(header)) =
-            (self.manifest.identity.mode, &self.manifest.identity.header)
-        {
-            request.headers.push((header.clone(), facts.key.clone()));
+        if let Some(header) = self.idempotency_header(step) {
+            request.headers.push((header.to_owned(), facts.key.clone()));
         }
         for (name, template) in &step.headers {
             request
@@ -495,6 +496,20 @@ impl Connector {
         self.base_url.as_ref()
     }
 
+    /// Only creating wants the key: a platform may answer anything else that bears it with what
+    /// it answered to the create.
+    fn idempotency_header(&self, step: &CompiledStep) -> Option<&str> {
+        let identity = &self.manifest.identity;
+        let creates = self
+            .steps(Operation::Publish)
+            .iter()
+            .any(|publish| std::ptr::eq(publish, step));
+        match identity.mode {
+            IdentityMode::IdempotencyHeader if creates => identity.header.as_deref(),
+            IdentityMode::IdempotencyHeader | IdentityMode::ClientId | IdentityMode::LookUp => None,
+        }
+    }
+
     fn address(&self, renderer: &Renderer<'_>, path: &TemplateId) -> Result<Url, RenderError> {
         self.allowed(&renderer.step.name, &renderer.text(path)?)
     }
@@ -524,17 +539,6 @@ impl Connector {
     }
 
     fn context(&self, facts: &Facts, session: &Session) -> Value {
-        let files: std::collections::BTreeMap<&str, String> = facts
-            .files
-            .iter()
-            .map(|(sha256, bytes)| {
-                use base64::Engine as _;
-                (
-                    sha256.as_str(),
-                    base64::engine::general_purpose::STANDARD.encode(bytes.as_slice()),
-                )
-            })
-            .collect();
         context! {
             record => facts.record.clone(),
             delivery => context! { key => facts.key.as_str(), version => facts.version },
@@ -543,9 +547,23 @@ impl Connector {
             captured => Value::from(minijinja::value::Serde(&facts.captured)),
             session => Value::from(minijinja::value::Serde(&session.values)),
             secret => self.secrets.clone(),
+            setting => self.settings.clone(),
             table => self.tables.clone(),
-            files => Value::from(minijinja::value::Serde(&files)),
+            files => Value::from_object(InlineFiles(facts.files.clone())),
         }
+    }
+}
+
+/// `files[SHA256]` in templates: the bytes in Base64, encoded only when a template asks for them.
+#[derive(Debug)]
+struct InlineFiles(Files);
+
+impl minijinja::value::Object for InlineFiles {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        use base64::Engine as _;
+        let bytes = self.0.get(key.as_str()?)?;
+        let text = base64::engine::general_purpose::STANDARD.encode(bytes.as_slice());
+        Some(Value::from(text))
     }
 }
 
@@ -590,6 +608,7 @@ fn load_contract(dir: &Path) -> Result<Option<jsonschema::Validator>, String> {
 
 struct Resolved {
     secrets: Value,
+    settings: Value,
     base_url: Option<Url>,
     mask: Mask,
     unresolved: Vec<String>,
@@ -609,6 +628,16 @@ impl Resolved {
                 Err(problem) => unresolved.push(format!("secrets.{name}: {problem}")),
             }
         }
+        // A user name is often the sender's own name: masking it would blot out half of the evidence.
+        let mut settings = std::collections::BTreeMap::new();
+        for (name, reference) in &manifest.settings {
+            match references.resolve(reference) {
+                Ok(value) => {
+                    settings.insert(name.clone(), value);
+                }
+                Err(problem) => unresolved.push(format!("settings.{name}: {problem}")),
+            }
+        }
         let address = references.resolve_address(&manifest.connector.base_url);
         let base_url = address.and_then(|address| {
             Url::parse(&address)
@@ -621,6 +650,7 @@ impl Resolved {
             .ok();
         Self {
             secrets: Value::from(minijinja::value::Serde(&secrets)),
+            settings: Value::from(minijinja::value::Serde(&settings)),
             base_url,
             mask,
             unresolved,

@@ -184,6 +184,14 @@ pub(super) fn contradictions(manifest: &Manifest) -> Vec<(&'static str, String)>
         "secrets",
         "write `env:NAME` or `file:PATH`; a secret itself never stands in a manifest",
     );
+    must(
+        manifest
+            .settings
+            .values()
+            .all(|it| it.starts_with("env:") || it.starts_with("file:")),
+        "settings",
+        "write `env:NAME` or `file:PATH`; what is the same at every site is written where it is used",
+    );
     if let Auth::Hmac { headers, .. } = &manifest.auth {
         must(
             headers.values().any(|it| it.contains("signature")),
@@ -363,7 +371,7 @@ fn play(
                 ));
             };
             let judgement = connector.judge(step, &response, SAMPLE_MS);
-            facts.captured.extend(judgement.captured.clone());
+            take_over(&mut facts, &judgement.captured);
             outcome = json!({
                 "verdict": judgement.verdict, "code": judgement.code,
                 "message": judgement.message, "captured": facts.captured,
@@ -380,6 +388,18 @@ fn play(
         outcome["confirmed"] = connector.confirms(&facts).into();
     }
     Ok(Played { requests, outcome })
+}
+
+/// Later steps see what earlier ones captured, as in a real delivery.
+fn take_over(facts: &mut Facts, captured: &Map<String, Value>) {
+    let text = |name: &str| match captured.get(name) {
+        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    facts.remote_id = text("remote_id").or(facts.remote_id.take());
+    facts.remote_url = text("remote_url").or(facts.remote_url.take());
+    facts.captured.extend(captured.clone());
 }
 
 fn sample_facts(record: &Value, given: &Given) -> Facts {
@@ -505,6 +525,22 @@ fn first_difference(place: &str, expected: &Value, actual: &Value) -> Option<(St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_connector_of_the_package_passes_the_check() {
+        let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors");
+        let folders = std::fs::read_dir(folders).expect("a folder");
+        let connectors: Vec<_> = folders
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|folder| folder.join("connector.toml").is_file())
+            .collect();
+        assert!(!connectors.is_empty());
+        for folder in connectors {
+            let report = check(&folder);
+            assert_eq!(report.findings, [], "{}", report.connector);
+            assert!(report.samples >= 10, "{}", report.connector);
+        }
+    }
 
     #[test]
     fn the_first_difference_is_named_by_its_place() {

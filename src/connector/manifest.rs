@@ -17,6 +17,10 @@ pub struct Manifest {
     /// Name → reference (`env:NAME`, `file:PATH`); seen in templates as `secret.NAME`.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
+    /// Name → reference to what differs from site to site and is no secret, such as a user name;
+    /// seen in templates as `setting.NAME`, never masked.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
     /// How requests prove who we are.
     #[serde(default)]
     pub auth: Auth,
@@ -57,7 +61,7 @@ pub struct About {
     pub hosts: Vec<String>,
 }
 
-/// How requests prove who we are. All texts are templates that may use `secret`.
+/// How requests prove who we are. All texts are templates that may use `secret` and `setting`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Auth {
@@ -167,7 +171,7 @@ pub enum Encoding {
 pub struct Identity {
     /// Which of the three ways.
     pub mode: IdentityMode,
-    /// Header that carries `delivery.key`; needed by `idempotency_header`.
+    /// Header of `publish` steps that carries `delivery.key`; needed by `idempotency_header`.
     #[serde(default)]
     pub header: Option<String>,
     /// After a lost answer, wait so long before looking up: the platform may still be saving.

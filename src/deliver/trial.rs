@@ -4,10 +4,11 @@ use super::evidence::{mask_of, shown_request, shown_response};
 use super::session::Sessions;
 use super::transport::Transport;
 use crate::clock::now_ms;
-use crate::connector::{Connector, Facts, Moment, Operation, Verdict, idempotency_key};
+use crate::connector::{Connector, Facts, Files, Moment, Operation, Verdict, idempotency_key};
 use crate::record::Record;
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +30,13 @@ pub async fn run(
         limits.response_bytes_max,
     )?;
     let sessions = Sessions::default();
+    let (record, files) = with_placeholder_files(record);
     let mut facts = Facts {
-        record: minijinja::Value::from(minijinja::value::Serde(record)),
+        record: minijinja::Value::from(minijinja::value::Serde(&record)),
         key: idempotency_key(&record.id),
         version: record.version,
         remote_id,
-        files: placeholder_files(record),
+        files,
         ..Facts::default()
     };
     let mut exchanges = Vec::new();
@@ -77,7 +79,13 @@ pub async fn run(
             }
         }
     }
-    Ok(json!({"connector": connector.id, "operation": operation.as_str(), "exchanges": exchanges}))
+    let mut shown = json!({
+        "connector": connector.id, "operation": operation.as_str(), "exchanges": exchanges,
+    });
+    if operation == Operation::ReadBack {
+        shown["confirmed"] = connector.confirms(&facts).into();
+    }
+    Ok(shown)
 }
 
 fn take_over(facts: &mut Facts, captured: &Map<String, Value>) {
@@ -103,17 +111,15 @@ fn masked(captured: &Map<String, Value>, mask: &crate::connector::Mask) -> Value
     json!(masked)
 }
 
-/// The record file names attachments without their bytes; a trial sends a line in their place.
-fn placeholder_files(record: &Record) -> crate::connector::Files {
-    record
-        .content
-        .attachments
-        .iter()
-        .map(|attachment| {
-            (
-                attachment.sha256.clone(),
-                Arc::new("试推附件".as_bytes().to_vec()),
-            )
-        })
-        .collect()
+/// The record file names attachments without their bytes; a trial sends a line in their place,
+/// and names its digest, since a platform may compare.
+fn with_placeholder_files(record: &Record) -> (Record, Files) {
+    let line = "试推附件".as_bytes();
+    let sha256 = hex::encode(Sha256::digest(line));
+    let mut record = record.clone();
+    for attachment in &mut record.content.attachments {
+        attachment.bytes = line.len() as u64;
+        attachment.sha256.clone_from(&sha256);
+    }
+    (record, Files::from([(sha256, Arc::new(line.to_vec()))]))
 }

@@ -60,7 +60,10 @@ impl Process {
     /// Asks it to end and returns whether it ended well.
     pub(crate) fn terminate(mut self) -> bool {
         let pid = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        let asked = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill runs");
         assert!(asked.success());
         self.child.wait().expect("it ends").success()
     }
@@ -85,16 +88,24 @@ pub(crate) struct Platforms {
 impl Platforms {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(SYNCHUB);
-        command.args(["sandbox", "--port", "0", "--json"]).args(arguments).current_dir(project());
+        command
+            .args(["sandbox", "--port", "0", "--json"])
+            .args(arguments)
+            .current_dir(project());
         let mut process = Process::start(&mut command);
         let mut line = String::new();
         let stdout = process.child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it prints its addresses");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it prints its addresses");
         let started: Value = serde_json::from_str(&line).expect("one line of JSON");
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         let list = started["platforms"].as_array().expect("a list");
         Self {
-            list: list.iter().map(|it| (text(&it["id"]), text(&it["url"]))).collect(),
+            list: list
+                .iter()
+                .map(|it| (text(&it["id"]), text(&it["url"])))
+                .collect(),
             environment: started["environment"]
                 .as_object()
                 .expect("an object")
@@ -106,21 +117,36 @@ impl Platforms {
     }
 
     pub(crate) fn url(&self, id: &str) -> &str {
-        let (_, url) = self.list.iter().find(|(known, _)| known == id).expect("a known platform");
+        let (_, url) = self
+            .list
+            .iter()
+            .find(|(known, _)| known == id)
+            .expect("a known platform");
         url
     }
 
     /// Returns what a platform shows, or with `all` what it ever kept.
     pub(crate) async fn articles(&self, id: &str) -> Vec<Value> {
         let url = format!("{}/admin/articles", self.url(id));
-        let answer: Value = client().get(url).send().await.expect("answers").json().await.expect("JSON");
+        let answer: Value = client()
+            .get(url)
+            .send()
+            .await
+            .expect("answers")
+            .json()
+            .await
+            .expect("JSON");
         answer["articles"].as_array().expect("a list").clone()
     }
 
     pub(crate) async fn misbehave(&self, id: &str, how: Value) {
         let url = format!("{}/admin/misbehave", self.url(id));
         let answer = client().post(url).json(&how).send().await.expect("answers");
-        assert!(answer.status().is_success(), "{}", answer.text().await.expect("text"));
+        assert!(
+            answer.status().is_success(),
+            "{}",
+            answer.text().await.expect("text")
+        );
     }
 
     pub(crate) async fn behave(&self, id: &str) {
@@ -178,7 +204,11 @@ impl Hub {
         let began = Instant::now();
         self.url = loop {
             let log = process.log();
-            if let Some(url) = log.split_whitespace().rev().find(|it| it.starts_with("http://127.")) {
+            if let Some(url) = log
+                .split_whitespace()
+                .rev()
+                .find(|it| it.starts_with("http://127."))
+            {
                 break url.to_owned();
             }
             assert!(began.elapsed() < PATIENCE, "the hub did not start:\n{log}");
@@ -207,13 +237,19 @@ impl Hub {
 
     fn command(&self) -> Command {
         let mut command = Command::new(SYNCHUB);
-        command.current_dir(project()).envs(self.environment.iter().cloned());
+        command
+            .current_dir(project())
+            .envs(self.environment.iter().cloned());
         command
     }
 
     /// Runs the command line on the hub's database.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
-        self.command().args(arguments).stdin(Stdio::null()).output().expect("it runs")
+        self.command()
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("it runs")
     }
 
     /// Runs the command line with `--json` and returns what it printed; it must succeed.
@@ -226,7 +262,8 @@ impl Hub {
 
     /// Posts a body as the OA; returns status and JSON.
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> (u16, Value) {
-        self.call(&self.oa_key, reqwest::Method::POST, "/v1/submissions", body).await
+        self.call(&self.oa_key, reqwest::Method::POST, "/v1/submissions", body)
+            .await
     }
 
     /// Posts an entry, which must be taken in; returns the answer.
@@ -237,11 +274,18 @@ impl Hub {
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
-        self.call(&self.operator_key, reqwest::Method::GET, path, "").await
+        self.call(&self.operator_key, reqwest::Method::GET, path, "")
+            .await
     }
 
     pub(crate) async fn operate(&self, path: &str, body: Value) -> (u16, Value) {
-        self.call(&self.operator_key, reqwest::Method::POST, path, body.to_string()).await
+        self.call(
+            &self.operator_key,
+            reqwest::Method::POST,
+            path,
+            body.to_string(),
+        )
+        .await
     }
 
     pub(crate) async fn call(
@@ -261,7 +305,10 @@ impl Hub {
             .expect("the hub answers");
         let status = answer.status().as_u16();
         let text = answer.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
     }
 
     /// Waits until no delivery of a record is on its way any more; returns the record.
@@ -276,7 +323,11 @@ impl Hub {
                 .filter(|it| open.contains(&it["state"].as_str().unwrap_or_default()))
                 .map(|it| format!("{} {} {}", it["platform"], it["state"], it["failure"]))
                 .collect();
-            if waiting.is_empty() { Ok(record) } else { Err(waiting.join(", ")) }
+            if waiting.is_empty() {
+                Ok(record)
+            } else {
+                Err(waiting.join(", "))
+            }
         })
         .await
     }
@@ -296,7 +347,10 @@ pub(crate) fn state_on<'a>(record: &'a Value, platform: &str) -> &'a str {
 /// A client without a pool of its own to clean up.
 pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().expect("a client")
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client")
 }
 
 /// Asks until it is so, at most [`PATIENCE`] long; what it was instead is the failure's text.
@@ -326,13 +380,19 @@ pub(crate) fn sample(name: &str) -> Value {
 /// All sample submissions by name, in order.
 pub(crate) fn samples() -> Vec<(String, Vec<u8>)> {
     let folder = project().join("tests/samples/native");
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder).expect("samples").map(|it| it.expect("an entry").path()).collect();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("samples")
+        .map(|it| it.expect("an entry").path())
+        .collect();
     paths.sort();
     paths
         .into_iter()
         .map(|path| {
-            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
             (name, std::fs::read(path).expect("readable"))
         })
         .collect()
@@ -345,7 +405,8 @@ pub(crate) fn entry_for_all(source_id: &str, revision: i64) -> Value {
     submission["revision"] = json!(revision);
     submission["entry"]["title"] = json!(format!("中标结果公告 {source_id} 第{revision}次"));
     submission["entry"]["index_no"] = json!("");
-    submission["entry"]["body"] = json!({"format": "text", "content": format!("正文 {source_id} {revision}")});
+    submission["entry"]["body"] =
+        json!({"format": "text", "content": format!("正文 {source_id} {revision}")});
     submission
 }
 
@@ -356,7 +417,10 @@ pub(crate) const ALL: [&str; 3] = ["gov-info", "integrity-portal", "engineering-
 pub(crate) async fn shows_once(platforms: &Platforms, id: &str, record_id: &str, version: i64) {
     eventually(|| async {
         let articles = platforms.articles(id).await;
-        let mine: Vec<&Value> = articles.iter().filter(|it| it["record_id"] == record_id).collect();
+        let mine: Vec<&Value> = articles
+            .iter()
+            .filter(|it| it["record_id"] == record_id)
+            .collect();
         match mine.as_slice() {
             [one] if one["version"] == version => Ok(()),
             other => Err(format!("{id} shows {other:?} instead of version {version}")),
@@ -369,7 +433,11 @@ pub(crate) async fn shows_once(platforms: &Platforms, id: &str, record_id: &str,
 pub(crate) async fn shows_nothing(platforms: &Platforms, id: &str, record_id: &str) {
     eventually(|| async {
         let articles = platforms.articles(id).await;
-        match articles.iter().filter(|it| it["record_id"] == record_id).count() {
+        match articles
+            .iter()
+            .filter(|it| it["record_id"] == record_id)
+            .count()
+        {
             0 => Ok(()),
             count => Err(format!("{id} shows it {count} times")),
         }

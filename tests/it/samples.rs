@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 fn expected() -> Value {
-    let text = std::fs::read_to_string(project().join("tests/samples/expected.json")).expect("readable");
+    let text =
+        std::fs::read_to_string(project().join("tests/samples/expected.json")).expect("readable");
     serde_json::from_str(&text).expect("JSON")
 }
 
@@ -33,7 +34,11 @@ fn the_demo_shows_every_sample_where_it_belongs() {
         .output()
         .expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}\n{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{errors}\n{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     let table: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
     assert_eq!(table["ok"], true);
     assert_eq!(table["problems"], serde_json::json!([]));
@@ -49,8 +54,12 @@ fn the_demo_shows_every_sample_where_it_belongs() {
             .filter(|(_, on)| on["objects"] == 1)
             .map(|(platform, _)| platform.as_str())
             .collect();
-        let wanted: BTreeSet<&str> =
-            expected["platforms"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        let wanted: BTreeSet<&str> = expected["platforms"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
         assert_eq!(showing, wanted, "{record:#}");
     }
 }
@@ -63,19 +72,29 @@ async fn every_sample_comes_out_as_expected_when_posted_in_order() {
         let expected = &expected[format!("native/{name}")];
         let (status, answer) = hub.post(body).await;
         assert_eq!(status, 202, "{name}: {answer:#}");
-        let holds: Vec<&str> =
-            answer["holds"].as_array().expect("a list").iter().filter_map(|it| it["code"].as_str()).collect();
+        let holds: Vec<&str> = answer["holds"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|it| it["code"].as_str())
+            .collect();
         match expected["hold"].as_str() {
             Some(code) => assert!(holds.contains(&code), "{name}: {holds:?}"),
             None => assert!(holds.is_empty(), "{name}: {:#}", answer["holds"]),
         }
         for hold in answer["holds"].as_array().expect("a list") {
             let detail = hold["detail"].as_str().expect("text");
-            let is_chinese = detail.chars().any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter));
+            let is_chinese = detail
+                .chars()
+                .any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter));
             assert!(is_chinese, "{name}: {detail}");
         }
-        let routed: BTreeSet<&str> =
-            expected["routed"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        let routed: BTreeSet<&str> = expected["routed"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
         if expected["action"] == "publish" {
             let deliveries: BTreeSet<&str> = answer["deliveries"]
                 .as_array()
@@ -88,9 +107,15 @@ async fn every_sample_comes_out_as_expected_when_posted_in_order() {
         let id = answer["record_id"].as_str().expect("text");
         let (_, record) = hub.get(&format!("/v1/records/{id}")).await;
         for key in ["doc_no", "written_on"] {
-            assert_eq!(record["document"][key], expected["canonical"][key], "{name} {key}");
+            assert_eq!(
+                record["document"][key], expected["canonical"][key],
+                "{name} {key}"
+            );
         }
-        assert_eq!(record["document"]["unit"]["name"], expected["canonical"]["unit"], "{name}");
+        assert_eq!(
+            record["document"]["unit"]["name"], expected["canonical"]["unit"],
+            "{name}"
+        );
         assert_eq!(record["document"]["area"], expected["area"], "{name}");
     }
 }
@@ -114,7 +139,13 @@ async fn posting_every_sample_twice_at_once_from_16_clients_leaves_one_object_ea
     for platform in ALL {
         let wanted: BTreeSet<&str> = expectations
             .iter()
-            .filter(|(_, it)| it["platforms"].as_array().expect("a list").iter().any(|on| on == platform))
+            .filter(|(_, it)| {
+                it["platforms"]
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .any(|on| on == platform)
+            })
             .map(|(source_id, _)| source_id.as_str())
             .collect();
         eventually(|| async {
@@ -130,13 +161,20 @@ async fn posting_every_sample_twice_at_once_from_16_clients_leaves_one_object_ea
             for article in &articles {
                 let record = ids[article["record_id"].as_str().expect("text")];
                 if article["version"] != record["version"] {
-                    return Err(format!("{platform} shows an old version of {}", record["source_id"]));
+                    return Err(format!(
+                        "{platform} shows an old version of {}",
+                        record["source_id"]
+                    ));
                 }
                 shown.push(record["source_id"].as_str().expect("text"));
             }
             shown.sort_unstable();
             let wanted: Vec<&str> = wanted.iter().copied().collect();
-            if shown == wanted { Ok(()) } else { Err(format!("{platform}: {shown:?} instead of {wanted:?}")) }
+            if shown == wanted {
+                Ok(())
+            } else {
+                Err(format!("{platform}: {shown:?} instead of {wanted:?}"))
+            }
         })
         .await;
     }
