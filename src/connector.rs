@@ -81,6 +81,20 @@ pub struct Facts {
     pub files: Files,
 }
 
+impl Facts {
+    /// Takes over what a finished step captured, for the steps after it.
+    pub fn take_over(&mut self, captured: &Map<String, serde_json::Value>) {
+        let text = |name: &str| match captured.get(name) {
+            Some(serde_json::Value::String(text)) if !text.is_empty() => Some(text.clone()),
+            Some(serde_json::Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        self.remote_id = text("remote_id").or(self.remote_id.take());
+        self.remote_url = text("remote_url").or(self.remote_url.take());
+        self.captured.extend(captured.clone());
+    }
+}
+
 /// One thing wrong with a connector's folder, with the way to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {

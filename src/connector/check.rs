@@ -371,7 +371,7 @@ fn play(
                 ));
             };
             let judgement = connector.judge(step, &response, SAMPLE_MS);
-            take_over(&mut facts, &judgement.captured);
+            facts.take_over(&judgement.captured);
             outcome = json!({
                 "verdict": judgement.verdict, "code": judgement.code,
                 "message": judgement.message, "captured": facts.captured,
@@ -388,18 +388,6 @@ fn play(
         outcome["confirmed"] = connector.confirms(&facts).into();
     }
     Ok(Played { requests, outcome })
-}
-
-/// Later steps see what earlier ones captured, as in a real delivery.
-fn take_over(facts: &mut Facts, captured: &Map<String, Value>) {
-    let text = |name: &str| match captured.get(name) {
-        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    };
-    facts.remote_id = text("remote_id").or(facts.remote_id.take());
-    facts.remote_url = text("remote_url").or(facts.remote_url.take());
-    facts.captured.extend(captured.clone());
 }
 
 fn sample_facts(record: &Value, given: &Given) -> Facts {

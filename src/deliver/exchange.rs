@@ -138,13 +138,7 @@ impl Exchange<'_> {
 
     /// Keeps what a finished step captured, for the steps after it and for the next try.
     fn keep(&mut self, key: String, captured: &Map<String, Value>) {
-        self.facts.captured.extend(captured.clone());
-        if let Some(id) = captured.get("remote_id").and_then(as_text) {
-            self.facts.remote_id = Some(id);
-        }
-        if let Some(url) = captured.get("remote_url").and_then(as_text) {
-            self.facts.remote_url = Some(url);
-        }
+        self.facts.take_over(captured);
         self.progress
             .done
             .insert(key, Value::Object(captured.clone()));
@@ -249,13 +243,5 @@ fn done_before() -> Judgement {
         message: None,
         captured: Map::new(),
         retry_after_ms: None,
-    }
-}
-
-fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
     }
 }

@@ -65,7 +65,7 @@ pub async fn run(
                     exchange["code"] = json!(judgement.code);
                     exchange["message"] = json!(judgement.message.map(|text| mask.apply(&text)));
                     exchange["captured"] = masked(&judgement.captured, &mask);
-                    take_over(&mut facts, &judgement.captured);
+                    facts.take_over(&judgement.captured);
                     exchanges.push(exchange);
                     if !matches!(judgement.verdict, Verdict::Ok | Verdict::Duplicate) {
                         break 'steps;
@@ -86,16 +86,6 @@ pub async fn run(
         shown["confirmed"] = connector.confirms(&facts).into();
     }
     Ok(shown)
-}
-
-fn take_over(facts: &mut Facts, captured: &Map<String, Value>) {
-    facts.captured.extend(captured.clone());
-    if let Some(id) = captured.get("remote_id").filter(|id| !id.is_null()) {
-        facts.remote_id = Some(
-            id.as_str()
-                .map_or_else(|| id.to_string(), ToOwned::to_owned),
-        );
-    }
 }
 
 fn masked(captured: &Map<String, Value>, mask: &crate::connector::Mask) -> Value {
