@@ -376,9 +376,7 @@ impl Connector {
                 .push(("Content-Type".to_owned(), content_type));
         }
         if let Some(header) = self.idempotency_header(step) {
-            request
-                .headers
-                .push((header.to_owned(), facts.key.clone()));
+            request.headers.push((header.to_owned(), facts.key.clone()));
         }
         for (name, template) in &step.headers {
             request
