@@ -171,6 +171,32 @@ fn a_contract_names_the_field_that_the_platform_would_refuse() {
     }
 }
 
+#[test]
+fn the_reference_tells_every_key_of_the_manifest() {
+    let source = std::fs::read_to_string(folder("src/connector/manifest.rs")).expect("the source");
+    let reference = std::fs::read_to_string(folder("deploy/CONNECTORS.md")).expect("the page");
+    // Fields of structs and of the kinds of authentication.
+    let field = regex::Regex::new(r"(?m)^(?:    pub|       ) ([a-z_]+): \w").expect("a pattern");
+    let keys: Vec<&str> = field
+        .captures_iter(&source)
+        .map(|found| found.get(1).expect("a name").as_str())
+        .collect();
+    assert!(keys.len() > 80, "{keys:?}");
+    let untold: Vec<&&str> = keys
+        .iter()
+        .filter(|key| {
+            let spellings = [
+                format!("`{key}`"),
+                format!("[{key}]"),
+                format!("[{key}."),
+                format!("{key}]]"),
+            ];
+            !spellings.iter().any(|it| reference.contains(it.as_str()))
+        })
+        .collect();
+    assert!(untold.is_empty(), "{untold:?}");
+}
+
 /// Returns a client that asks no proxy. The crypto provider may be there already.
 fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
