@@ -62,7 +62,7 @@ impl Default for Options {
             dir: None,
             review_ms: 2_000,
             session_ttl_ms: 30 * 60 * 1_000,
-            rate_per_s: 50,
+            rate_per_s: 200,
             skew_s: 300,
         }
     }

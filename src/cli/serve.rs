@@ -69,7 +69,7 @@ pub(super) struct SandboxArgs {
     #[arg(long, default_value_t = 1_800_000)]
     session_ttl_ms: u64,
     /// Requests a second that the platform with a rate limit bears
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 200)]
     rate_per_s: u32,
 }
 

@@ -4,4 +4,6 @@
 mod connectors;
 mod crash;
 mod hub;
+mod intake;
 mod samples;
+mod trouble;

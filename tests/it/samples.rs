@@ -126,7 +126,7 @@ async fn posting_every_sample_twice_at_once_from_16_clients_leaves_one_object_ea
     let hub = Hub::start(&platforms.environment);
     let bodies: Vec<Vec<u8>> = samples().into_iter().map(|(_, body)| body).collect();
     let work: Vec<Vec<u8>> = bodies.iter().chain(&bodies).cloned().collect();
-    let clients = work.chunks(work.len().div_ceil(16)).map(|chunk| async {
+    let clients = work.chunks(work.len().div_ceil(16)).map(async |chunk| {
         for body in chunk {
             let (status, answer) = hub.post(body.clone()).await;
             // A revision may be overtaken by its correction, which came first.
