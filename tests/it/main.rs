@@ -3,6 +3,7 @@
 
 mod connectors;
 mod crash;
+mod fourth;
 mod hub;
 mod intake;
 mod samples;
