@@ -3,8 +3,11 @@
 
 mod connectors;
 mod crash;
+mod documents;
 mod fourth;
+mod house;
 mod hub;
 mod intake;
+mod operators;
 mod samples;
 mod trouble;
