@@ -58,6 +58,8 @@ pub struct StoreSettings {
 pub struct QueueSettings {
     /// `embedded:`.
     pub url: String,
+    /// First word of the names of queues and exchanges, so that several hubs can share a broker.
+    pub prefix: String,
 }
 
 /// Platforms and catalogue.

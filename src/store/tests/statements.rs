@@ -111,10 +111,10 @@ async fn every_statement_is_understood_by_sqlite() {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL; `tests/run postgres` provides it"]
 async fn every_statement_is_understood_by_postgres() {
-    // Without a server there is nothing to ask; `tests/run` starts one.
-    let Some(url) = postgres_url() else { return };
-    prepare_all(&new_postgres_database(&url).await, true).await;
+    let database = PostgresDatabase::create().await;
+    prepare_all(&database.url, true).await;
 }
 
 /// Statements that count everything, and say so.
