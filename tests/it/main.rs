@@ -4,7 +4,9 @@
 mod backend;
 mod connectors;
 mod crash;
+mod faults;
 mod hub;
 mod intake;
 mod samples;
+mod servers;
 mod trouble;
