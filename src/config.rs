@@ -50,6 +50,17 @@ pub struct Http {
 pub struct StoreSettings {
     /// `sqlite://PATH` or `postgres://…`.
     pub url: String,
+    /// How long a request waits for a database that does not answer, in milliseconds.
+    pub wait_ms: u64,
+}
+
+impl StoreSettings {
+    /// Returns the options of [`crate::store`].
+    pub fn options(&self) -> crate::store::StoreOptions {
+        crate::store::StoreOptions {
+            wait: Duration::from_millis(self.wait_ms),
+        }
+    }
 }
 
 /// What wakes the senders.
@@ -58,6 +69,8 @@ pub struct StoreSettings {
 pub struct QueueSettings {
     /// `embedded:`.
     pub url: String,
+    /// First word of the names of queues and exchanges, so that several hubs can share a broker.
+    pub prefix: String,
 }
 
 /// Platforms and catalogue.

@@ -32,6 +32,7 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let app = http::App::new(intake, &settings.http, metrics);
     http::serve(listener, app, ended()).await?;
     tracing::info!("Ending: open requests are answered, what is in flight is finished");
+    store.hurry();
     senders.stop().await;
     store.close().await;
     Ok(ExitCode::SUCCESS)

@@ -19,7 +19,7 @@ async fn count(hub: &Hub, platform: &str, states: &[&str]) -> i64 {
         .sum()
 }
 
-async fn wait_for(hub: &Hub, platform: &str, wanted: usize) {
+pub(crate) async fn wait_for(hub: &Hub, platform: &str, wanted: usize) {
     eventually(|| async {
         let done = count(hub, platform, &["delivered", "confirmed"]).await;
         if done >= wanted as i64 {
@@ -31,7 +31,7 @@ async fn wait_for(hub: &Hub, platform: &str, wanted: usize) {
     .await;
 }
 
-async fn assert_each_once(platforms: &Platforms, platform: &str, wanted: usize) {
+pub(crate) async fn assert_each_once(platforms: &Platforms, platform: &str, wanted: usize) {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for article in platforms.articles(platform).await {
         *counts
