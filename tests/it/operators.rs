@@ -202,7 +202,8 @@ async fn trace_tells_everything_in_order() {
 async fn files_are_submitted_through_the_same_door() {
     let platforms = Platforms::start(&["--review-ms", "0"]);
     let hub = Hub::start(&platforms.environment);
-    let file = hub.folder().join("entry.json");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("entry.json");
     std::fs::write(&file, entry_for_all("CLI-1", 1).to_string()).expect("written");
     let path = file.to_str().expect("a path");
     let submitted = hub.cli(&["submit", path, "--json"]);
