@@ -65,7 +65,10 @@ pub(super) async fn submit(
     let mut outcomes: Vec<Option<SubmitOutcome>> = items.iter().map(|_| None).collect();
     for round in rounds(items) {
         let part: Vec<&NewSubmission> = round.iter().map(|index| items[*index]).collect();
-        for (index, outcome) in round.into_iter().zip(submit_round(tx, &part, events).await?) {
+        for (index, outcome) in round
+            .into_iter()
+            .zip(submit_round(tx, &part, events).await?)
+        {
             outcomes[index] = Some(outcome);
         }
     }

@@ -170,7 +170,11 @@ async fn there_is_one_publisher_and_its_successor_goes_on_with_the_same_numbers(
     change(&store, sample("b", 1)).await;
     assert!(store.take_event_lease("first", 0, 100).await.unwrap());
     assert!(!store.take_event_lease("second", 99, 200).await.unwrap());
-    let taken = store.next_events("first", 0, 100, 1).await.unwrap().unwrap();
+    let taken = store
+        .next_events("first", 0, 100, 1)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!(store.next_events("second", 0, 200, 9).await.unwrap(), None);
 
@@ -192,7 +196,11 @@ async fn there_is_one_publisher_and_its_successor_goes_on_with_the_same_numbers(
     assert_eq!(rest, Some(Vec::new()));
     change(&store, sample("c", 1)).await;
     assert!(store.event_waits().await.unwrap());
-    let rest = store.next_events("third", 0, 200, 9).await.unwrap().unwrap();
+    let rest = store
+        .next_events("third", 0, 200, 9)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(rest[0].sequence, 3);
     assert!(!store.event_waits().await.unwrap());
 }

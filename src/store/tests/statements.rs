@@ -4,8 +4,8 @@ use super::*;
 use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
-    account, claim, due, event, failure, operate, platform, record, replay, schema, settle, steer, submit,
-    trace,
+    account, claim, due, event, failure, operate, platform, record, replay, schema, settle, steer,
+    submit, trace,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
