@@ -121,6 +121,8 @@ pub struct EventSettings {
     pub enabled: Switch,
     /// The broker, `amqp://…` or `amqps://…`; empty for that of the queue.
     pub url: String,
+    /// The topic exchange.
+    pub exchange: String,
     /// The `source` that every event names.
     pub source: String,
     /// How long the one publisher may be silent before another process goes on, in milliseconds.
@@ -192,6 +194,7 @@ impl Settings {
         }
         Ok(Some(EventOptions {
             url: named.clone(),
+            exchange: events.exchange.clone(),
             source: events.source.clone(),
             lease: Duration::from_millis(events.lease_ms.max(EVENT_LEASE_MS_MIN)),
             poll: Duration::from_millis(events.poll_ms.max(EVENT_POLL_MS_MIN)),

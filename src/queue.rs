@@ -8,7 +8,7 @@ mod embedded;
 mod events;
 
 pub use embedded::EmbeddedQueue;
-pub use events::{EXCHANGE, EventOptions, EventPublisher};
+pub use events::{EventOptions, EventPublisher};
 
 use crate::record::DeliveryId;
 use crate::store::Store;

@@ -18,9 +18,6 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The topic exchange that events go to.
-pub const EXCHANGE: &str = "synchub.events";
-
 /// How many events are on their way unconfirmed.
 const WINDOW: i64 = 512;
 /// How many old events are removed at once.
@@ -41,6 +38,8 @@ const RETRY: Schedule = Schedule {
 pub struct EventOptions {
     /// `amqp://…` or `amqps://…`; may hold a password.
     pub url: String,
+    /// The topic exchange.
+    pub exchange: String,
     /// `source` of every event.
     pub source: String,
     /// How long the publisher is the only one without a sign of life.
@@ -163,7 +162,8 @@ impl Publishing {
 
     async fn connect_and_publish(&mut self) -> Result<(), PublishError> {
         let patience = self.options.lease / 2;
-        let broker = Broker::connect(&self.options.url, patience).await?;
+        let EventOptions { url, exchange, .. } = &self.options;
+        let broker = Broker::connect(url, exchange, patience).await?;
         tracing::info!("This process publishes the events");
         let published = self.publish(&broker).await;
         broker.close().await;

@@ -3,6 +3,7 @@
 
 mod connectors;
 mod crash;
+mod events;
 mod hub;
 mod intake;
 mod samples;

@@ -4,9 +4,9 @@
 //! there is one way to come back from everything. A confirm that never came means "unknown", and
 //! the event is sent again.
 
-use super::{EXCHANGE, PublishError};
+use super::PublishError;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::types::{FieldTable, ShortString};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
 };
@@ -32,15 +32,20 @@ pub(super) struct Message {
 pub(super) struct Broker {
     connection: Connection,
     channel: Channel,
+    exchange: ShortString,
     patience: Duration,
 }
 
 impl Broker {
     /// Connects and declares the exchange; nothing may take longer than `patience`.
-    pub(super) async fn connect(url: &str, patience: Duration) -> Result<Self, PublishError> {
+    pub(super) async fn connect(
+        url: &str,
+        exchange: &str,
+        patience: Duration,
+    ) -> Result<Self, PublishError> {
         // TLS needs to know its provider; an error means that it does already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        timeout(patience, open(url, patience))
+        timeout(patience, open(url, exchange, patience))
             .await
             .map_err(|_| PublishError::Slow("connect"))?
     }
@@ -60,7 +65,7 @@ impl Broker {
         let mut broken = None;
         for message in messages {
             let sent = self.channel.basic_publish(
-                EXCHANGE.into(),
+                self.exchange.clone(),
                 message.routing_key.as_str().into(),
                 // Not mandatory: nobody has to listen.
                 BasicPublishOptions::default(),
@@ -94,7 +99,7 @@ impl Broker {
     }
 }
 
-async fn open(url: &str, patience: Duration) -> Result<Broker, PublishError> {
+async fn open(url: &str, exchange: &str, patience: Duration) -> Result<Broker, PublishError> {
     let properties = ConnectionProperties::default().with_connection_name("synchub events".into());
     let connection = Connection::connect(url, properties).await?;
     let channel = connection.create_channel().await?;
@@ -107,7 +112,7 @@ async fn open(url: &str, patience: Duration) -> Result<Broker, PublishError> {
     };
     channel
         .exchange_declare(
-            EXCHANGE.into(),
+            exchange.into(),
             ExchangeKind::Topic,
             durable,
             FieldTable::default(),
@@ -116,6 +121,7 @@ async fn open(url: &str, patience: Duration) -> Result<Broker, PublishError> {
     Ok(Broker {
         connection,
         channel,
+        exchange: exchange.into(),
         patience,
     })
 }
