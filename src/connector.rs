@@ -480,6 +480,11 @@ impl Connector {
         classify::judge(&self.templates, step, &self.rules, response, now_ms)
     }
 
+    /// Returns mistakes in the rules and captures of a step, found on a sample answer.
+    fn mistakes(&self, step: &CompiledStep, response: &Response) -> Vec<String> {
+        classify::mistakes(&self.templates, step, &self.rules, response)
+    }
+
     /// Returns whether what the read-back captured equals the record.
     pub fn confirms(&self, facts: &Facts) -> bool {
         let Some((_, confirmed)) = &self.operations.read_back else {
@@ -503,6 +508,15 @@ impl Connector {
                 .hosts
                 .iter()
                 .any(|host| *host == authority || url.host_str().is_some_and(|name| name == host))
+    }
+
+    /// Returns the address the public sees: one that a platform tells without a host is on it.
+    pub fn public_address(&self, address: &str) -> String {
+        let joined = self
+            .base_url
+            .as_ref()
+            .and_then(|base| base.join(address).ok());
+        joined.map_or_else(|| address.to_owned(), String::from)
     }
 
     /// Returns the base address, if its reference is resolved.

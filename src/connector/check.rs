@@ -370,6 +370,12 @@ fn play(
                     requests.len()
                 ));
             };
+            if let Some(mistake) = connector.mistakes(step, &response).into_iter().next() {
+                return Err(format!(
+                    "step `{}`: a rule or capture cannot work: {mistake}",
+                    step.name
+                ));
+            }
             let judgement = connector.judge(step, &response, SAMPLE_MS);
             facts.take_over(&judgement.captured);
             outcome = json!({

@@ -3,8 +3,12 @@
 
 mod connectors;
 mod crash;
+mod documents;
 mod events;
+mod fourth;
+mod house;
 mod hub;
 mod intake;
+mod operators;
 mod samples;
 mod trouble;
