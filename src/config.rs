@@ -121,6 +121,8 @@ pub struct EventSettings {
     pub enabled: Switch,
     /// The broker, `amqp://…` or `amqps://…`; empty for that of the queue.
     pub url: String,
+    /// Certificates of a private authority, as a PEM file; empty for those of the system.
+    pub ca_file: PathBuf,
     /// The topic exchange.
     pub exchange: String,
     /// The `source` that every event names.
@@ -194,6 +196,7 @@ impl Settings {
         }
         Ok(Some(EventOptions {
             url: named.clone(),
+            ca_file: (!events.ca_file.as_os_str().is_empty()).then(|| events.ca_file.clone()),
             exchange: events.exchange.clone(),
             source: events.source.clone(),
             lease: Duration::from_millis(events.lease_ms.max(EVENT_LEASE_MS_MIN)),

@@ -13,6 +13,7 @@ use crate::catalogue::Catalogue;
 use crate::clock::now_ms;
 use crate::store::{Event, Store, StoreError};
 use broker::{Broker, Message};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -38,6 +39,8 @@ const RETRY: Schedule = Schedule {
 pub struct EventOptions {
     /// `amqp://…` or `amqps://…`; may hold a password.
     pub url: String,
+    /// Certificates of a private authority, as PEM.
+    pub ca_file: Option<PathBuf>,
     /// The topic exchange.
     pub exchange: String,
     /// `source` of every event.
@@ -67,6 +70,10 @@ enum PublishError {
     Store(#[from] StoreError),
     #[error("the broker: {0}")]
     Broker(#[from] lapin::Error),
+    #[error("events.url or queue.url does not look like amqps://user:password@host:port/vhost")]
+    Address,
+    #[error("events.ca_file: {0}")]
+    Authority(#[from] std::io::Error),
     #[error("the broker did not {0} in time")]
     Slow(&'static str),
     #[error("the broker refused an event")]
@@ -92,6 +99,7 @@ impl EventPublisher {
             owner: uuid::Uuid::now_v7().to_string(),
             shutdown: shutdown.clone(),
             sent: 0,
+            failures: 0,
             forget_at: Instant::now(),
         };
         Self {
@@ -117,25 +125,26 @@ struct Publishing {
     shutdown: CancellationToken,
     /// Everything up to this number is confirmed, as far as this process knows.
     sent: i64,
+    /// How often in a row publishing came to nothing.
+    failures: usize,
     forget_at: Instant,
 }
 
 impl Publishing {
     async fn run(mut self) {
-        let mut failures = 0;
         loop {
             match self.turn().await {
-                Ok(()) => failures = 0,
-                Err(error) if failures == 0 => {
-                    failures = 1;
+                Ok(()) => self.failures = 0,
+                Err(error) if self.failures == 0 => {
+                    self.failures = 1;
                     tracing::warn!(%error, "Events cannot be published for now; they wait in the store");
                 }
                 Err(error) => {
-                    failures += 1;
-                    tracing::debug!(%error, failures, "Events still cannot be published");
+                    self.failures += 1;
+                    tracing::debug!(%error, failures = self.failures, "Events still cannot be published");
                 }
             }
-            let pause = match failures {
+            let pause = match self.failures {
                 // Another process publishes, or the lease was lost to one.
                 0 => self.options.lease / 3,
                 failures => RETRY.step(failures - 1),
@@ -162,8 +171,7 @@ impl Publishing {
 
     async fn connect_and_publish(&mut self) -> Result<(), PublishError> {
         let patience = self.options.lease / 2;
-        let EventOptions { url, exchange, .. } = &self.options;
-        let broker = Broker::connect(url, exchange, patience).await?;
+        let broker = Broker::connect(&self.options, patience).await?;
         tracing::info!("This process publishes the events");
         let published = self.publish(&broker).await;
         broker.close().await;
@@ -191,6 +199,7 @@ impl Publishing {
             if events.is_empty() {
                 self.forget_old().await?;
                 self.wait_for_more().await?;
+                self.failures = 0;
                 continue;
             }
             let (confirmed, result) = broker.publish(&self.messages(&events)).await;
@@ -199,6 +208,7 @@ impl Publishing {
                 metrics::counter!("synchub_events_total").increment(confirmed as u64);
             }
             result?;
+            self.failures = 0;
             self.forget_old().await?;
         }
     }

@@ -159,7 +159,7 @@ async fn the_life_of_a_record_is_heard_over_rabbitmq() {
     assert_gap_free(&heard);
     let published = heard.iter().filter(|it| it.kind() == "published").count();
     assert_eq!(published, 1, "nothing is said twice without need");
-    let body = format!("{:?}", heard);
+    let body = format!("{heard:?}");
     assert!(!body.contains("正文"), "no bodies: {body}");
     assert!(hub.log().contains("publishes the events"));
 }

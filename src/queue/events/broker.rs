@@ -4,17 +4,22 @@
 //! there is one way to come back from everything. A confirm that never came means "unknown", and
 //! the event is sent again.
 
-use super::PublishError;
+use super::{EventOptions, PublishError};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
+use lapin::tcp::OwnedTLSConfig;
 use lapin::types::{FieldTable, ShortString};
+use lapin::uri::AMQPUri;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
 };
+use std::str::FromStr;
 use std::time::Duration;
 use tokio::time::timeout;
 
 const PERSISTENT: u8 = 2;
 const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
+/// Seconds of silence after which the connection counts as broken, unless the address says.
+const HEARTBEAT_S: u16 = 10;
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// One event as the broker gets it.
@@ -39,13 +44,12 @@ pub(super) struct Broker {
 impl Broker {
     /// Connects and declares the exchange; nothing may take longer than `patience`.
     pub(super) async fn connect(
-        url: &str,
-        exchange: &str,
+        options: &EventOptions,
         patience: Duration,
     ) -> Result<Self, PublishError> {
         // TLS needs to know its provider; an error means that it does already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        timeout(patience, open(url, exchange, patience))
+        timeout(patience, open(options, patience))
             .await
             .map_err(|_| PublishError::Slow("connect"))?
     }
@@ -99,9 +103,24 @@ impl Broker {
     }
 }
 
-async fn open(url: &str, exchange: &str, patience: Duration) -> Result<Broker, PublishError> {
-    let properties = ConnectionProperties::default().with_connection_name("synchub events".into());
-    let connection = Connection::connect(url, properties).await?;
+async fn open(options: &EventOptions, patience: Duration) -> Result<Broker, PublishError> {
+    // The parser's own text could repeat the password, so it is dropped.
+    let mut uri = AMQPUri::from_str(&options.url).map_err(|_| PublishError::Address)?;
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+    let tls = OwnedTLSConfig {
+        identity: None,
+        cert_chain: match &options.ca_file {
+            None => None,
+            // Read at each try, so that a renewed certificate needs no restart.
+            Some(path) => Some(tokio::fs::read_to_string(path).await?),
+        },
+    };
+    // Trying again is the caller's concern: another process may do better.
+    let properties = ConnectionProperties::default()
+        .with_connection_name("synchub events".into())
+        .configure_backoff(|backoff| backoff.with_max_times(0));
+    let runtime = lapin::runtime::default_runtime()?;
+    let connection = Connection::connect_uri_with_config(uri, properties, tls, runtime).await?;
     let channel = connection.create_channel().await?;
     channel
         .confirm_select(ConfirmSelectOptions::default())
@@ -112,7 +131,7 @@ async fn open(url: &str, exchange: &str, patience: Duration) -> Result<Broker, P
     };
     channel
         .exchange_declare(
-            exchange.into(),
+            options.exchange.as_str().into(),
             ExchangeKind::Topic,
             durable,
             FieldTable::default(),
@@ -121,7 +140,7 @@ async fn open(url: &str, exchange: &str, patience: Duration) -> Result<Broker, P
     Ok(Broker {
         connection,
         channel,
-        exchange: exchange.into(),
+        exchange: options.exchange.as_str().into(),
         patience,
     })
 }
