@@ -2,6 +2,7 @@
 //!
 //! `deploy/synchub.example.toml` is the full reference; a test holds it against the defaults here.
 
+use crate::queue::EventOptions;
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,16 @@ use std::time::Duration;
 
 /// The defaults, which are also the reference.
 pub const EXAMPLE: &str = include_str!("../deploy/synchub.example.toml");
+
+/// A shorter lease would be lost to a busy machine.
+const EVENT_LEASE_MS_MIN: u64 = 1_000;
+/// Asking more often would only keep the database busy.
+const EVENT_POLL_MS_MIN: u64 = 10;
+
+/// Events are wanted, and neither `events.url` nor `queue.url` names a broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("events are wanted, but neither events.url nor queue.url names a broker")]
+pub struct NoBroker;
 
 /// All settings of a hub.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,6 +37,8 @@ pub struct Settings {
     pub intake: IntakeSettings,
     /// How delivering is tuned.
     pub deliver: DeliverSettings,
+    /// What others are told.
+    pub events: EventSettings,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -112,6 +125,51 @@ impl DeliverSettings {
     }
 }
 
+/// What others are told, and how.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventSettings {
+    /// Whether changes are told at all.
+    #[serde(deserialize_with = "switch")]
+    pub enabled: Switch,
+    /// The broker, `amqp://…` or `amqps://…`; empty for that of the queue.
+    pub url: String,
+    /// Certificates of a private authority, as a PEM file; empty for those of the system.
+    pub ca_file: PathBuf,
+    /// The topic exchange.
+    pub exchange: String,
+    /// The `source` that every event names.
+    pub source: String,
+    /// How long the one publisher may be silent before another process goes on, in milliseconds.
+    pub lease_ms: u64,
+    /// How often the outbox is looked into when nothing waits, in milliseconds.
+    pub poll_ms: u64,
+    /// How long sent events are kept, in milliseconds.
+    pub retention_ms: u64,
+}
+
+/// On, off, or as the other settings suggest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// As the other settings suggest.
+    Auto,
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+impl std::fmt::Debug for EventSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the address: it may hold a password.
+        formatter
+            .debug_struct("EventSettings")
+            .field("enabled", &self.enabled)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +191,33 @@ pub enum LogFormat {
 }
 
 impl Settings {
+    /// Returns how events are published; `None` when they are not wanted. `Err` when they are
+    /// wanted and no broker is named.
+    pub fn event_options(&self) -> Result<Option<EventOptions>, NoBroker> {
+        let events = &self.events;
+        let named = if events.url.is_empty() {
+            &self.queue.url
+        } else {
+            &events.url
+        };
+        let broker = named.starts_with("amqp://") || named.starts_with("amqps://");
+        match (events.enabled, broker) {
+            (Switch::Off, _) => return Ok(None),
+            (Switch::Auto, false) if events.url.is_empty() => return Ok(None),
+            (Switch::Auto | Switch::On, false) => return Err(NoBroker),
+            (Switch::Auto | Switch::On, true) => {}
+        }
+        Ok(Some(EventOptions {
+            url: named.clone(),
+            ca_file: (!events.ca_file.as_os_str().is_empty()).then(|| events.ca_file.clone()),
+            exchange: events.exchange.clone(),
+            source: events.source.clone(),
+            lease: Duration::from_millis(events.lease_ms.max(EVENT_LEASE_MS_MIN)),
+            poll: Duration::from_millis(events.poll_ms.max(EVENT_POLL_MS_MIN)),
+            retention: Duration::from_millis(events.retention_ms),
+        }))
+    }
+
     /// Reads the settings: defaults < `file` (or `synchub.toml` here, if there is one) <
     /// environment `SYNCHUB__SECTION__KEY`.
     ///
@@ -153,6 +238,28 @@ impl Settings {
             )
             .build()?
             .try_deserialize()
+    }
+}
+
+/// Reads `auto`, `true` or `false`, with quotation marks or without.
+fn switch<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Switch, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Bool(bool),
+        Word(String),
+    }
+    let word = match Written::deserialize(from)? {
+        Written::Bool(on) => on.to_string(),
+        Written::Word(word) => word,
+    };
+    match word.as_str() {
+        "auto" => Ok(Switch::Auto),
+        "true" => Ok(Switch::On),
+        "false" => Ok(Switch::Off),
+        other => Err(serde::de::Error::custom(format!(
+            "{other:?} is none of \"auto\", true, false"
+        ))),
     }
 }
 
@@ -186,6 +293,45 @@ mod tests {
         assert_eq!(settings.http.listen, "127.0.0.1:8080");
         assert_eq!(settings.store.url, "sqlite://synchub.db");
         assert_eq!(settings.queue.url, "embedded:");
+    }
+
+    #[test]
+    fn events_follow_the_queue_unless_they_are_switched() {
+        let amqp = "amqp://127.0.0.1:5672/%2f";
+        let cases = [
+            ("\"auto\"", "", "embedded:", Ok(None)),
+            ("\"auto\"", "", amqp, Ok(Some(amqp))),
+            (
+                "\"auto\"",
+                "amqps://other",
+                "embedded:",
+                Ok(Some("amqps://other")),
+            ),
+            ("\"auto\"", "http://other", amqp, Err(NoBroker)),
+            ("true", "", "embedded:", Err(NoBroker)),
+            ("true", "", amqp, Ok(Some(amqp))),
+            ("\"true\"", "amqps://other", amqp, Ok(Some("amqps://other"))),
+            ("false", amqp, amqp, Ok(None)),
+            ("\"false\"", "", amqp, Ok(None)),
+        ];
+        for (enabled, url, queue, expected) in cases {
+            let text = format!(
+                "[queue]\nurl = \"{queue}\"\n[events]\nenabled = {enabled}\nurl = \"{url}\"\n"
+            );
+            let settings: Settings = Config::builder()
+                .add_source(File::from_str(EXAMPLE, FileFormat::Toml))
+                .add_source(File::from_str(&text, FileFormat::Toml))
+                .build()
+                .and_then(Config::try_deserialize)
+                .expect("valid");
+            let found = settings.event_options();
+            let urls = found.map(|options| options.map(|options| options.url));
+            assert_eq!(
+                urls.as_ref().map(Option::as_deref).map_err(|error| *error),
+                expected,
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! is the queue of record, and the sweep offers again what was due and unclaimed.
 
 mod embedded;
+mod events;
 
 pub use embedded::EmbeddedQueue;
+pub use events::{EventOptions, EventPublisher};
 
 use crate::record::DeliveryId;
 use crate::store::Store;

@@ -6,15 +6,34 @@ use crate::config::Settings;
 use crate::connector::{Connectors, References};
 use crate::deliver::Deliverer;
 use crate::intake::Intake;
-use crate::queue::{EmbeddedQueue, Queue};
+use crate::queue::{EmbeddedQueue, EventOptions, EventPublisher, Queue};
 use crate::store::Store;
 use std::sync::Arc;
 
-/// Opens the store without touching its schema.
+/// Opens the store without touching its schema. What is changed through it is told to others,
+/// also by a command that does not publish itself.
 pub(super) async fn open_unmigrated(settings: &Settings) -> anyhow::Result<Store> {
-    Store::open_with(&settings.store.url, settings.store.options())
+    let events = event_options(settings)?;
+    let store = Store::open_with(&settings.store.url, settings.store.options())
         .await
-        .hint("store.url (SYNCHUB__STORE__URL) is `sqlite://PATH` or `postgres://…`")
+        .hint("store.url (SYNCHUB__STORE__URL) is `sqlite://PATH` or `postgres://…`")?;
+    store.write_events(events.is_some());
+    Ok(store)
+}
+
+fn event_options(settings: &Settings) -> anyhow::Result<Option<EventOptions>> {
+    settings
+        .event_options()
+        .hint("set events.url (SYNCHUB__EVENTS__URL) to `amqp://…` or `amqps://…`, or events.enabled to \"auto\"")
+}
+
+/// Starts to tell others what becomes of records, if that is wanted.
+pub(super) fn start_events(
+    settings: &Settings,
+    intake: &Intake,
+) -> anyhow::Result<Option<EventPublisher>> {
+    let options = event_options(settings)?;
+    Ok(options.map(|options| EventPublisher::start(&intake.store, &intake.catalogue, options)))
 }
 
 /// Opens the store and brings its schema up to date.

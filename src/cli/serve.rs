@@ -28,12 +28,16 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         ))?;
     let address = listener.local_addr()?;
     let senders = hub::start_senders(&settings, &intake)?;
+    let events = hub::start_events(&settings, &intake)?;
     tracing::info!(%address, connectors = intake.connectors.iter().count(), "The hub listens on http://{address}");
     let app = http::App::new(intake, &settings.http, metrics);
     http::serve(listener, app, ended()).await?;
     tracing::info!("Ending: open requests are answered, what is in flight is finished");
     store.hurry();
     senders.stop().await;
+    if let Some(events) = events {
+        events.stop().await;
+    }
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Postgres, Sqlite, Transaction};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const SQLITE_READERS_MAX: u32 = 4;
@@ -98,6 +99,8 @@ impl<T> AnyRow for T where
 pub(super) struct Pools {
     pub(super) reader: Pool,
     pub(super) writer: Pool,
+    /// Whether changes leave events in the outbox.
+    pub(super) events: AtomicBool,
 }
 
 impl Pools {
@@ -110,6 +113,11 @@ impl Pools {
                 reason: "it must begin with sqlite:// or postgres://".to_owned(),
             }),
         }
+    }
+
+    /// Returns whether changes leave events in the outbox.
+    pub(super) fn writes_events(&self) -> bool {
+        self.events.load(Ordering::Relaxed)
     }
 
     pub(super) async fn close(&self) {
@@ -162,6 +170,7 @@ async fn open_sqlite(url: &str) -> Result<Pools, StoreError> {
     Ok(Pools {
         reader: Db::Sqlite(reader),
         writer: Db::Sqlite(writer),
+        events: AtomicBool::new(false),
     })
 }
 
@@ -186,6 +195,7 @@ async fn open_postgres(url: &str, mut patience: Patience) -> Result<Pools, Store
     Ok(Pools {
         reader: Db::Postgres(reader),
         writer: Db::Postgres(writer),
+        events: AtomicBool::new(false),
     })
 }
 

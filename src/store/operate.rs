@@ -1,6 +1,7 @@
 //! What a person does to one record: withdraw it everywhere, or release a held one.
 
 use super::db::Tx;
+use super::event::{RecordChange, tell_records};
 use super::platform::{Act, insert_act, new_act_id};
 use super::steer::{Change, Deliveries, Intent, move_deliveries};
 use super::submit::{Known, NewVersion, insert_versions, parse_json, read_by_ids};
@@ -83,6 +84,8 @@ impl Store {
             now,
         };
         let moved = move_deliveries(&mut tx, &[change], &deliveries).await?;
+        self.tell(&mut tx, &known, version, RecordState::Withdrawn, now)
+            .await?;
         let act = act("withdraw", record_id, version, reason, actor, now);
         insert_act(&mut tx, &act).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
@@ -94,6 +97,29 @@ impl Store {
             deliveries: moved.into_iter().flatten().collect(),
             ..known.head(Vec::new())?
         }))
+    }
+
+    /// Leaves an event of a record that an operator has brought from one state into another.
+    async fn tell(
+        &self,
+        tx: &mut Tx,
+        known: &Known,
+        version: i64,
+        after: RecordState,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        if !self.pools().writes_events() {
+            return Ok(());
+        }
+        let change = RecordChange {
+            record_id: &known.id,
+            version,
+            before: Some(known.state),
+            after,
+            holds: &[],
+            now,
+        };
+        tell_records(tx, &[change]).await
     }
 
     /// Lets the newest version of a held record go out. Refused while a hold says that the
@@ -136,6 +162,8 @@ impl Store {
             now,
         };
         let moved = move_deliveries(&mut tx, &[change], &deliveries).await?;
+        self.tell(&mut tx, &known, known.version, RecordState::Live, now)
+            .await?;
         tx.commit().await.map_err(&failed)?;
         Ok(ReleaseOutcome::Released(RecordHead {
             state: RecordState::Live,

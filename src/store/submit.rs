@@ -12,6 +12,7 @@ mod statements;
 mod write;
 
 use super::db::Tx;
+use super::event::tell_records;
 use super::steer::{Deliveries, move_deliveries};
 use super::writer::{Answer, Command};
 use super::{NewSubmission, RecordHead, Store, StoreError, SubmitOutcome};
@@ -55,15 +56,19 @@ impl Store {
     }
 }
 
-/// Decides and writes `items` in order.
+/// Decides and writes `items` in order, with `events` when they are wanted.
 pub(super) async fn submit(
     tx: &mut Tx,
     items: &[&NewSubmission],
+    events: bool,
 ) -> Result<Vec<SubmitOutcome>, StoreError> {
     let mut outcomes: Vec<Option<SubmitOutcome>> = items.iter().map(|_| None).collect();
     for round in rounds(items) {
         let part: Vec<&NewSubmission> = round.iter().map(|index| items[*index]).collect();
-        for (index, outcome) in round.into_iter().zip(submit_round(tx, &part).await?) {
+        for (index, outcome) in round
+            .into_iter()
+            .zip(submit_round(tx, &part, events).await?)
+        {
             outcomes[index] = Some(outcome);
         }
     }
@@ -104,6 +109,7 @@ fn rounds(items: &[&NewSubmission]) -> Vec<Vec<usize>> {
 async fn submit_round(
     tx: &mut Tx,
     items: &[&NewSubmission],
+    events: bool,
 ) -> Result<Vec<SubmitOutcome>, StoreError> {
     let seen = Seen::read(tx, items).await?;
     let deliveries = Deliveries::read(tx, &seen.record_ids()).await?;
@@ -114,6 +120,9 @@ async fn submit_round(
     index::allocate(tx, items, &mut decisions).await?;
     let written = write::write(tx, items, &decisions).await?;
     let moved = move_deliveries(tx, &written.changes(&decisions), &deliveries).await?;
+    if events {
+        tell_records(tx, &written.told(&decisions)).await?;
+    }
     let mut moved = moved.into_iter();
     let mut outcomes = Vec::with_capacity(items.len());
     for (item, decision) in items.iter().zip(&decisions) {

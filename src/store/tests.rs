@@ -4,6 +4,7 @@ use super::*;
 use crate::record::*;
 
 mod claiming;
+mod events;
 mod operating;
 mod statements;
 mod submitting;

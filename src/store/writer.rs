@@ -14,6 +14,7 @@ mod leases;
 
 use super::claim::{ClaimRequest, Renewal, claim, renew};
 use super::db::{Db, Pools, Tx, on};
+use super::event::tell_settlements;
 use super::outage::Health;
 use super::settle::{ProgressUpdate, release, save_progress, settle};
 use super::submit::submit;
@@ -352,7 +353,7 @@ impl Task {
             probe(&mut tx).await?;
             self.leases.recover(&mut tx).await?;
         }
-        let answers = answer_in(&mut tx, commands).await?;
+        let answers = answer_in(&mut tx, commands, self.pools.writes_events()).await?;
         tx.commit()
             .await
             .map_err(StoreError::while_doing("commit a transaction"))?;
@@ -375,7 +376,11 @@ async fn probe(tx: &mut Tx) -> Result<(), StoreError> {
 
 /// Does the commands of one kind together, first what frees deliveries, last what takes them.
 /// Answers come in the order of the commands.
-async fn answer_in(tx: &mut Tx, commands: &[&Command]) -> Result<Vec<Answer>, StoreError> {
+async fn answer_in(
+    tx: &mut Tx,
+    commands: &[&Command],
+    events: bool,
+) -> Result<Vec<Answer>, StoreError> {
     let mut progress = Vec::new();
     let mut settlements = Vec::new();
     let mut released = Vec::new();
@@ -390,9 +395,13 @@ async fn answer_in(tx: &mut Tx, commands: &[&Command]) -> Result<Vec<Answer>, St
         }
     }
     let mut progressed = save_progress(tx, &progress).await?.into_iter();
-    let mut settled = settle(tx, &settlements).await?.into_iter();
+    let settled = settle(tx, &settlements).await?;
+    if events {
+        tell_settlements(tx, &settlements, &settled).await?;
+    }
+    let mut settled = settled.into_iter();
     release(tx, &released).await?;
-    let mut submitted = submit(tx, &submissions).await?.into_iter();
+    let mut submitted = submit(tx, &submissions, events).await?.into_iter();
     let mut answers = Vec::with_capacity(commands.len());
     for command in commands {
         const ONE_EACH: &str = "each kind answers as many as it was asked";

@@ -5,6 +5,7 @@ mod backend;
 mod connectors;
 mod crash;
 mod documents;
+mod events;
 mod faults;
 mod fourth;
 mod house;

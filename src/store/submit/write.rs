@@ -2,6 +2,7 @@
 
 use super::super::bulk::{Cell, cells};
 use super::super::db::{Tx, on};
+use super::super::event::RecordChange;
 use super::super::steer::Change;
 use super::super::{NewSubmission, StoreError};
 use super::decide::{Decision, Plan};
@@ -42,6 +43,20 @@ impl<'a> Written<'a> {
                 intent: plan.intent,
                 // A record that begins with its withdrawal is shown nowhere.
                 platforms: &item.platforms,
+                now: item.received_at,
+            })
+            .collect()
+    }
+
+    /// Returns what is to be told of the round.
+    pub(super) fn told(&self, decisions: &'a [Decision<'_>]) -> Vec<RecordChange<'a>> {
+        changed(self.items, decisions)
+            .map(|(item, plan)| RecordChange {
+                record_id: &plan.record_id,
+                version: plan.version,
+                before: plan.known.map(|known| known.state),
+                after: plan.state,
+                holds: plan.holds(item),
                 now: item.received_at,
             })
             .collect()

@@ -4,8 +4,8 @@ use super::*;
 use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
-    account, claim, due, failure, operate, platform, record, replay, schema, settle, steer, submit,
-    trace, writer,
+    account, claim, due, event, failure, operate, platform, record, replay, schema, settle, steer,
+    submit, trace, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -16,6 +16,7 @@ fn bulks() -> Vec<&'static Bulk> {
         &steer::BULKS[..],
         &submit::bulks(),
         &replay::BULKS[..],
+        &event::BULKS[..],
     ]
     .concat()
 }
@@ -26,10 +27,11 @@ fn statements(postgres: bool) -> Vec<String> {
     } else {
         vec![&claim::SQLITE, &schema::SQLITE, &writer::SQLITE]
     };
-    let shared: [&[&'static str]; 12] = [
+    let shared: [&[&'static str]; 13] = [
         &[PING, submit::INSERT_ATTACHMENT],
         &claim::SHARED,
         &due::SHARED,
+        &event::SHARED,
         &schema::SHARED,
         &account::SHARED,
         &failure::SHARED,
@@ -121,7 +123,8 @@ async fn every_statement_is_understood_by_postgres() {
 /// Statements that count everything, and say so.
 const WHOLE_TABLES: [&str; 1] = ["count FROM deliveries GROUP BY state, platform"];
 /// The tables that grow without end, with their aliases in our texts.
-const LARGE_TABLES: [&str; 15] = [
+const LARGE_TABLES: [&str; 16] = [
+    "events",
     "records",
     "submissions",
     "versions",
