@@ -111,6 +111,9 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
+/// One pass settles what was misplaced once; more are for the hostile.
+const SETTLE_PASSES_MAX: usize = 4;
+
 /// Returns a span that is worth writing down: more than one cell, and no bomb.
 fn span(value: &str) -> Option<Cow<'static, str>> {
     let cells: u16 = value.trim().parse().ok()?;
@@ -126,8 +129,21 @@ fn span(value: &str) -> Option<Cow<'static, str>> {
 pub fn clean_html(html: &str) -> Result<String, HtmlError> {
     check_length(html)?;
     let scanned = scan::scan(html)?;
-    let sanitised = SANITISER.clean(&scanned).to_string();
-    Ok(tidy::tidy(&sanitised))
+    let mut clean = tidy::tidy(&SANITISER.clean(&scanned).to_string());
+    // What stands in a table without being a cell is moved before it by the parser (HTML
+    // §13.2.6.1), and an item may lose what kept it from its neighbour; both may then stand where
+    // they would not stay. Reading the result again settles it.
+    for _ in 0..SETTLE_PASSES_MAX {
+        if !clean.contains("<table") && !clean.contains("<li") {
+            break;
+        }
+        let again = tidy::tidy(&SANITISER.clean(&clean).to_string());
+        if again == clean {
+            break;
+        }
+        clean = again;
+    }
+    Ok(clean)
 }
 
 /// Returns plain text as clean HTML: one paragraph for each line that is not blank.

@@ -52,7 +52,7 @@ fn nothing_that_acts_remains() {
     for (hostile, clean) in [
         ("<script>alert(1)</script><p>甲</p>", "<p>甲</p>"),
         ("<p onclick=\"x()\">甲</p>", "<p>甲</p>"),
-        ("<a href=\"javascript:x()\">甲</a>", "<p><a>甲</a></p>"),
+        ("<a href=\"javascript:x()\">甲</a>", "<p>甲</p>"),
         (
             "<a href=\"http://a.cn/?a=1&amp;b=2\" target=_blank>甲</a>",
             "<p><a href=\"http://a.cn/?a=1&amp;b=2\">甲</a></p>",
@@ -173,6 +173,16 @@ fn text_built_to_exhaust_a_parser_ends_quickly() {
 fn old_pages_with_unclosed_paragraphs_are_not_too_deep() {
     let page = "<P><FONT size=4>甲<LI>乙".repeat(2_000);
     assert!(clean_html(&page).is_ok());
+}
+
+#[test]
+fn links_do_not_nest_and_lead_somewhere() {
+    let html = "<a href=http://a<p><table><a href=http://a>甲</a>";
+    assert_eq!(
+        clean_html(html).unwrap(),
+        "<p><a href=\"http://a\">甲</a></p><table></table>"
+    );
+    assert_eq!(clean_html("<a>乙</a>").unwrap(), "<p>乙</p>");
 }
 
 proptest! {

@@ -89,8 +89,16 @@ const BREAKS_MAX: u8 = 2;
 impl<'a> Tidy<'a> {
     fn start(&mut self, name: &'a str, tag: &'a str) {
         match name {
-            "b" | "strong" | "i" | "em" | "u" | "sub" | "sup" | "a" => {
-                self.inline.push((name, tag));
+            "b" | "strong" | "i" | "em" | "u" | "sub" | "sup" => self.inline.push((name, tag)),
+            "a" => {
+                // A link without a target is none, and links do not nest (HTML §4.5.1): such a one
+                // is kept track of and never written.
+                let in_link = self
+                    .inline
+                    .iter()
+                    .any(|(open, tag)| *open == "a" && !tag.is_empty());
+                let is_silent = in_link || !tag.contains(" href=");
+                self.inline.push((name, if is_silent { "" } else { tag }));
             }
             "br" => self.breaks = (self.breaks + 1).min(BREAKS_MAX),
             "wbr" => {}
@@ -145,7 +153,8 @@ impl<'a> Tidy<'a> {
 
     /// Writes the end tags of the open inline elements from `place` on.
     fn close_inline(&mut self, place: usize) {
-        for (name, _) in self.inline[place..self.inline_open].iter().rev() {
+        let open = self.inline[place..self.inline_open].iter().rev();
+        for (name, _) in open.filter(|(_, tag)| !tag.is_empty()) {
             self.clean.push_str("</");
             self.clean.push_str(name);
             self.clean.push('>');
