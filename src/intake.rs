@@ -265,12 +265,12 @@ impl Intake {
         if account.may_post_for_all() {
             return Ok(());
         }
-        if let Some(content) = understood.and_then(|it| it.content.as_ref()) {
-            if !account.may_post_for(&content.unit.code) {
-                return Err(Refusal::UnitNotAllowed {
-                    unit: content.unit.name.clone(),
-                });
-            }
+        if let Some(content) = understood.and_then(|it| it.content.as_ref())
+            && !account.may_post_for(&content.unit.code)
+        {
+            return Err(Refusal::UnitNotAllowed {
+                unit: content.unit.name.clone(),
+            });
         }
         let stored = self
             .store

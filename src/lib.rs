@@ -5,8 +5,21 @@
 //! transaction) → [`queue`] → [`deliver`] (with a [`connector`]) → platform → [`store`].
 //!
 //! # Layout
-//! Imports go downwards only: `http cli` → `replay` → `intake | deliver` →
-//! `normalise screen route store queue connector` → `record`.
+//! - [`record`]: the words of the house: record, delivery, hold and their states.
+//! - [`intake`]: the door for submissions; [`schema`] tells what is wrong with them in Chinese.
+//! - [`normalise`] with the [`catalogue`] of units and areas: one canonical form.
+//! - [`screen`]: what may not leave. [`route`]: which platforms a record belongs on.
+//! - [`store`]: the only home of SQL, and the queue of record. [`queue`]: wake-ups.
+//! - [`connector`]: a platform as a folder of data. [`deliver`]: senders, sessions, outcomes, with
+//!   [`backoff`] for when to try again.
+//! - [`operator`]: what a person sees and switches. [`replay`]: what a person sends again.
+//! - [`http`], [`cli`]: the doors. [`sandbox`]: three platforms to practise on.
+//! - [`config`], [`telemetry`], [`clock`]: settings, logs and metrics, time.
+//!
+//! # Invariants
+//! Imports go downwards only: `http cli` → `operator replay` → `intake | deliver` →
+//! `normalise screen route store queue connector` → `record`. `intake` and `deliver` never import
+//! each other; they meet in the store. No platform's name occurs outside [`sandbox`].
 
 pub mod backoff;
 pub mod catalogue;

@@ -167,7 +167,7 @@ pub struct Content {
     /// Files, in the order given.
     #[serde(default)]
     pub attachments: Vec<Attachment>,
-    /// Present for an item of an engineering project.
+    /// Present for an item of a construction project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<Project>,
     /// Present for an item of credit information.

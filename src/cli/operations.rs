@@ -132,7 +132,7 @@ pub(super) async fn trace(
     for delivery in &record.deliveries {
         attempts.extend(store.attempts(&delivery.id).await?);
     }
-    attempts.sort_by(|left, right| left.started_at.cmp(&right.started_at));
+    attempts.sort_by_key(|attempt| attempt.started_at);
     let value = masked(json!({"record": record, "attempts": attempts}));
     output.show(&value, || trace_in_words(&record, &attempts));
     store.close().await;

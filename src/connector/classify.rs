@@ -117,6 +117,24 @@ pub(super) fn judge(
     }
 }
 
+/// Returns what is wrong with the rules and captures of `step` themselves.
+pub(super) fn mistakes(
+    templates: &Templates,
+    step: &CompiledStep,
+    common: &CompiledRules,
+    response: &Response,
+) -> Vec<String> {
+    let view = response.view();
+    let rules = step.rules.body.iter().chain(&common.body).flat_map(|rule| {
+        let words = rule.code.iter().chain(&rule.message);
+        std::iter::once(&rule.when).chain(words)
+    });
+    rules
+        .chain(step.capture.iter().map(|(_, question)| question))
+        .filter_map(|question| templates.mistake_in(question, &view))
+        .collect()
+}
+
 /// Returns the wait in milliseconds that a `Retry-After` of seconds or of a date asks for.
 fn retry_after(text: &str, now_ms: i64) -> Option<u64> {
     let text = text.trim();

@@ -1,7 +1,7 @@
 //! `connector.toml` as data: every key a connector may write, unknown keys refused.
 //!
-//! Only shapes live here. What they mean is told by [`super::request`], [`super::auth`] and
-//! [`super::classify`]; `deploy/CONNECTORS.md` is the same list in prose.
+//! Only shapes live here. What they mean is told where they are carried out, in the
+//! files `request`, `auth` and `classify` beside this one; `deploy/CONNECTORS.md` is the same list in prose.
 
 use super::classify::Verdict;
 use serde::Deserialize;

@@ -128,6 +128,19 @@ impl Templates {
         result_of(&self.lenient, id, context).unwrap_or(Value::UNDEFINED)
     }
 
+    /// Returns what is wrong with a question whatever the answer: a method, filter, function or
+    /// test that does not exist. It is asked silently otherwise, and would never match.
+    pub(super) fn mistake_in(&self, id: &TemplateId, context: &Value) -> Option<String> {
+        use minijinja::ErrorKind as Kind;
+        let template = self.lenient.get_template(&id.0).ok()?;
+        let error = template.render_captured(context.clone()).err()?;
+        let is_mistake = matches!(
+            error.kind(),
+            Kind::UnknownMethod | Kind::UnknownFunction | Kind::UnknownFilter | Kind::UnknownTest
+        );
+        is_mistake.then(|| TemplateError::from(error).to_string())
+    }
+
     fn next_name(&mut self, kind: &str) -> String {
         self.count += 1;
         format!("{kind} {}", self.count)
@@ -164,6 +177,7 @@ fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
         name if name.ends_with(".xml") => AutoEscape::Html,
         _ => AutoEscape::None,
     });
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_filter("cdata", cdata);
     environment.add_filter("as_list", as_list);
     environment.add_filter("plain_text", |html: String| {

@@ -29,12 +29,13 @@ pub(super) async fn attempt(
         }
     };
     // A withdrawal must get through even when the contract has changed meanwhile.
-    if claim.wanted == Wanted::Shown && !claim.was_delivered {
-        if let Some(error) = sender.connector.contract_errors(&record).first() {
-            let text = format!("{}（{}）", error.detail, error.pointer);
-            let cause = Cause::new("contract", "contract", &error.code, text);
-            return Ok(Some(unsent(sender, claim, cause, started_at)));
-        }
+    if claim.wanted == Wanted::Shown
+        && !claim.was_delivered
+        && let Some(error) = sender.connector.contract_errors(&record).first()
+    {
+        let text = format!("{}（{}）", error.detail, error.pointer);
+        let cause = Cause::new("contract", "contract", &error.code, text);
+        return Ok(Some(unsent(sender, claim, cause, started_at)));
     }
     let files = attachments(sender, &record).await?;
     let progress = Progress::of(claim);

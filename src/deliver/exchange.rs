@@ -139,6 +139,8 @@ impl Exchange<'_> {
     /// Keeps what a finished step captured, for the steps after it and for the next try.
     fn keep(&mut self, key: String, captured: &Map<String, Value>) {
         self.facts.take_over(captured);
+        let address = self.facts.remote_url.as_deref();
+        self.facts.remote_url = address.map(|it| self.connector.public_address(it));
         self.progress
             .done
             .insert(key, Value::Object(captured.clone()));

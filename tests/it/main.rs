@@ -1,12 +1,16 @@
 //! The hub as its callers, its operators and the platforms meet it: real processes, real sockets,
-//! a real database file for each test.
+//! a real database for each test.
 
 mod backend;
 mod connectors;
 mod crash;
+mod documents;
 mod faults;
+mod fourth;
+mod house;
 mod hub;
 mod intake;
+mod operators;
 mod samples;
 mod servers;
 mod trouble;

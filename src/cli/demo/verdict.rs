@@ -116,7 +116,7 @@ pub(super) fn judge(
         check(&row, expected, &mut judged.problems);
         judged.records.push(row);
     }
-    for (source_id, _) in &expectations.by_source_id {
+    for source_id in expectations.by_source_id.keys() {
         if !judged.records.iter().any(|row| row.source_id == *source_id) {
             judged
                 .problems
