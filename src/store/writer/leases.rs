@@ -59,7 +59,8 @@ impl Leases {
             Command::Submit(_)
             | Command::Settle(_)
             | Command::Progress(_)
-            | Command::Release(_) => {}
+            | Command::Release(_)
+            | Command::Abandon(_) => {}
         }
     }
 
