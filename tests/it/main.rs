@@ -10,6 +10,7 @@ mod fourth;
 mod house;
 mod hub;
 mod intake;
+mod migrate;
 mod operators;
 mod samples;
 mod servers;
