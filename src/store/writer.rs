@@ -101,6 +101,8 @@ type Reply = oneshot::Sender<Result<Answer, StoreError>>;
 
 struct Waiting {
     command: Command,
+    /// When it was asked for; leases count from when it is done.
+    since: Instant,
     reply: Reply,
 }
 
@@ -171,7 +173,11 @@ impl Writer {
     ) -> Result<impl Future<Output = Result<Answer, StoreError>> + use<>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let (kept, since) = (command.must_be_kept(), Instant::now());
-        let message = Message::Work(Waiting { command, reply });
+        let message = Message::Work(Waiting {
+            command,
+            since,
+            reply,
+        });
         self.limits
             .hold(kept, since, self.messages.send(message))
             .await
@@ -277,17 +283,18 @@ impl Task {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Work(mut waiting) => {
-                self.leases.note(&mut waiting.command);
-                self.waiting.push_back(waiting);
-            }
+            Message::Work(waiting) => self.waiting.push_back(waiting),
             Message::Close => self.closing = Some(Instant::now()),
         }
     }
 
     /// Answers every command with its own result; in an outage, keeps what was not answered.
-    async fn answer(&mut self, batch: Vec<Waiting>) {
+    async fn answer(&mut self, mut batch: Vec<Waiting>) {
         let began = Instant::now();
+        for waiting in &mut batch {
+            let waited = began - std::mem::replace(&mut waiting.since, began);
+            self.leases.note(&mut waiting.command, waited);
+        }
         let commands: Vec<&Command> = batch.iter().map(|waiting| &waiting.command).collect();
         let (answers, outage) = self.answer_all(&commands).await;
         if let Some(error) = outage {
