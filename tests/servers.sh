@@ -123,7 +123,7 @@ start_postgres() {
     as=(setpriv "--reuid=$owner" "--regid=$(id -g "$owner")" --clear-groups)
   fi
   as+=(env "HOME=$folder" LC_ALL=C)
-  (cd "$folder" && "${as[@]}" "$bin/initdb" -D "$folder/data" -U synchub -A scram-sha-256 --pwfile="$folder/word" \
+  (cd "$folder" && "${as[@]}" "$bin/initdb" -D "$folder/data" -U synchub -A password --pwfile="$folder/word" \
     -E UTF8 --locale=C --no-sync --no-instructions) >"$folder/log" 2>&1 ||
     fail "initdb failed: $(tail -n 3 "$folder/log")" "see the lines above; is the disk full?"
   for _ in 1 2 3 4 5; do

@@ -198,6 +198,7 @@ impl Sender {
             }
             Err(error) => {
                 tracing::error!(%error, delivery.id = %claim.delivery, platform = %claim.platform, "The attempt at {} broke off", claim.delivery);
+                self.give_up(&claim).await;
             }
         }
         drop(in_hand);
@@ -218,6 +219,13 @@ impl Sender {
                 tracing::warn!(%error, delivery.id = %claim.delivery, "Cannot check {} before sending", claim.delivery);
                 false
             }
+        }
+    }
+
+    /// Leaves a claim whose attempt broke off to the next one, who will look first.
+    async fn give_up(&self, claim: &Claim) {
+        if let Err(error) = self.store.abandon(&claim.delivery, claim.token).await {
+            tracing::warn!(%error, delivery.id = %claim.delivery, "Cannot give up {}", claim.delivery);
         }
     }
 

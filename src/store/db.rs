@@ -21,6 +21,8 @@ const POSTGRES_WRITERS_MAX: u32 = 4;
 /// waits in all is decided by those who ask.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Takes SQLite's write lock at once.
+const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Statements kept prepared per connection; above the number of texts of this module.
 const STATEMENTS_MAX: usize = 256;
 
@@ -131,7 +133,15 @@ impl Pool {
     /// never has to upgrade a read.
     pub(super) async fn begin_write(&self) -> Result<Tx, sqlx::Error> {
         Ok(match self {
-            Db::Sqlite(pool) => Db::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Db::Sqlite(pool) => Db::Sqlite(match pool.begin_with(BEGIN).await {
+                // A disk that is full ends the transaction behind the driver's back; the driver
+                // then believes for ever to be inside it. A new connection knows better.
+                Err(sqlx::Error::InvalidSavePointStatement) => {
+                    pool.acquire().await?.close().await?;
+                    pool.begin_with(BEGIN).await?
+                }
+                begun => begun?,
+            }),
             Db::Postgres(pool) => Db::Postgres(pool.begin().await?),
         })
     }

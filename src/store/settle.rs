@@ -126,6 +126,14 @@ static RELEASE: Bulk = Bulk::new(
      FROM given WHERE deliveries.id = given.id AND claimed = given.token AND state = 'sending'",
 );
 
+/// As after a crash: due at once, and in doubt.
+static ABANDON: Bulk = Bulk::new(
+    &[("id", Kind::Text), ("token", Kind::Int), ("now", Kind::Int)],
+    "UPDATE deliveries SET due_at = CASE WHEN held THEN NULL ELSE given.now END, \
+     lease_owner = NULL, lease_until = given.now, updated_at = given.now \
+     FROM given WHERE deliveries.id = given.id AND claimed = given.token AND state = 'sending'",
+);
+
 static PROGRESS: Bulk = Bulk::new(
     &[
         ("id", Kind::Text),
@@ -142,7 +150,7 @@ static PROGRESS: Bulk = Bulk::new(
 );
 
 #[cfg(test)]
-pub(super) static BULKS: [&Bulk; 4] = [&INSERT_ATTEMPTS, &SETTLE, &RELEASE, &PROGRESS];
+pub(super) static BULKS: [&Bulk; 5] = [&INSERT_ATTEMPTS, &SETTLE, &RELEASE, &ABANDON, &PROGRESS];
 
 impl Store {
     /// Stores how a claim ended. Returns whether the claim was still the newest; the attempt is
@@ -161,6 +169,16 @@ impl Store {
         match self.writer().ask(command).await? {
             Answer::Release => Ok(()),
             _ => unreachable!("a release is answered by its end"),
+        }
+    }
+
+    /// Gives up a claim whose work broke off in the middle, so that it is due again at once and
+    /// in doubt. Without this it stays with its owner, whose leases are renewed.
+    pub async fn abandon(&self, delivery: &DeliveryId, token: i64) -> Result<(), StoreError> {
+        let command = Command::Abandon((delivery.clone(), token));
+        match self.writer().ask(command).await? {
+            Answer::Abandon => Ok(()),
+            _ => unreachable!("giving up is answered by its end"),
         }
     }
 
@@ -239,16 +257,29 @@ pub(super) async fn settle(
 
 /// Hands claims back.
 pub(super) async fn release(tx: &mut Tx, claims: &[&(DeliveryId, i64)]) -> Result<(), StoreError> {
+    end_claims(&RELEASE, tx, claims)
+        .await
+        .map_err(StoreError::while_doing("release claims"))
+}
+
+/// Gives claims up.
+pub(super) async fn abandon(tx: &mut Tx, claims: &[&(DeliveryId, i64)]) -> Result<(), StoreError> {
+    end_claims(&ABANDON, tx, claims)
+        .await
+        .map_err(StoreError::while_doing("give claims up"))
+}
+
+async fn end_claims(
+    bulk: &'static Bulk,
+    tx: &mut Tx,
+    claims: &[&(DeliveryId, i64)],
+) -> Result<(), sqlx::Error> {
     let now = now_ms();
     let given: Vec<_> = claims
         .iter()
         .map(|(delivery, token)| cells![delivery.as_str(), *token, now])
         .collect();
-    RELEASE
-        .execute(tx, &given)
-        .await
-        .map_err(StoreError::while_doing("release claims"))?;
-    Ok(())
+    bulk.execute(tx, &given).await.map(drop)
 }
 
 /// Stores progress and says for each whether it was the newest claim's. Of two updates of one

@@ -16,7 +16,7 @@ use super::claim::{ClaimRequest, Renewal, claim, renew};
 use super::db::{Db, Pools, Tx, on};
 use super::event::tell_settlements;
 use super::outage::Health;
-use super::settle::{ProgressUpdate, release, save_progress, settle};
+use super::settle::{ProgressUpdate, abandon, release, save_progress, settle};
 use super::submit::submit;
 use super::{Claim, NewSubmission, Settlement, StoreError, SubmitOutcome};
 use crate::record::DeliveryId;
@@ -37,6 +37,8 @@ const BATCH_MAX: usize = 256;
 const CONFLICT_TRIES_MAX: usize = 3;
 /// Pause between two tries while the database does not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// What breaks off sooner may be a single connection.
+const HICCUP_MAX: Duration = Duration::from_secs(1);
 /// A transaction that takes longer hangs; slow is not hanging.
 const TRANSACTION_MAX: Duration = Duration::from_secs(30);
 /// How long a store that is being closed waits for a database that does not answer.
@@ -57,6 +59,7 @@ pub(super) enum Command {
     Settle(Box<Settlement>),
     Progress(ProgressUpdate),
     Release(Vec<(DeliveryId, i64)>),
+    Abandon((DeliveryId, i64)),
     Renew(Renewal),
     Claim(ClaimRequest),
 }
@@ -67,14 +70,18 @@ impl Command {
     fn cannot_wait(&self) -> bool {
         match self {
             Self::Claim(_) | Self::Renew(_) => true,
-            Self::Submit(_) | Self::Settle(_) | Self::Progress(_) | Self::Release(_) => false,
+            Self::Submit(_)
+            | Self::Settle(_)
+            | Self::Progress(_)
+            | Self::Release(_)
+            | Self::Abandon(_) => false,
         }
     }
 
     /// Returns whether it is known nowhere else and must not be given up.
     fn must_be_kept(&self) -> bool {
         match self {
-            Self::Settle(_) | Self::Progress(_) | Self::Release(_) => true,
+            Self::Settle(_) | Self::Progress(_) | Self::Release(_) | Self::Abandon(_) => true,
             Self::Submit(_) | Self::Claim(_) | Self::Renew(_) => false,
         }
     }
@@ -86,6 +93,7 @@ pub(super) enum Answer {
     Settle(bool),
     Progress(bool),
     Release,
+    Abandon,
     Renew,
     Claim(Vec<Claim>),
 }
@@ -94,6 +102,8 @@ type Reply = oneshot::Sender<Result<Answer, StoreError>>;
 
 struct Waiting {
     command: Command,
+    /// When it was asked for; leases count from when it is done.
+    since: Instant,
     reply: Reply,
 }
 
@@ -150,6 +160,7 @@ impl Writer {
             inbox,
             waiting: VecDeque::new(),
             leases: Leases::default(),
+            broken: false,
             closing: None,
         };
         tokio::spawn(task.run());
@@ -163,7 +174,11 @@ impl Writer {
     ) -> Result<impl Future<Output = Result<Answer, StoreError>> + use<>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let (kept, since) = (command.must_be_kept(), Instant::now());
-        let message = Message::Work(Waiting { command, reply });
+        let message = Message::Work(Waiting {
+            command,
+            since,
+            reply,
+        });
         self.limits
             .hold(kept, since, self.messages.send(message))
             .await
@@ -198,6 +213,9 @@ struct Task {
     /// Taken out of the inbox and not answered yet, in order.
     waiting: VecDeque<Waiting>,
     leases: Leases,
+    /// The last transaction broke off. One that did so alone is tried again at once and without a
+    /// word: somebody ended a connection.
+    broken: bool,
     /// When closing began.
     closing: Option<Instant>,
 }
@@ -266,25 +284,31 @@ impl Task {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Work(mut waiting) => {
-                self.leases.note(&mut waiting.command);
-                self.waiting.push_back(waiting);
-            }
+            Message::Work(waiting) => self.waiting.push_back(waiting),
             Message::Close => self.closing = Some(Instant::now()),
         }
     }
 
     /// Answers every command with its own result; in an outage, keeps what was not answered.
-    async fn answer(&mut self, batch: Vec<Waiting>) {
+    async fn answer(&mut self, mut batch: Vec<Waiting>) {
+        let began = Instant::now();
+        for waiting in &mut batch {
+            let waited = began - std::mem::replace(&mut waiting.since, began);
+            self.leases.note(&mut waiting.command, waited);
+        }
         let commands: Vec<&Command> = batch.iter().map(|waiting| &waiting.command).collect();
         let (answers, outage) = self.answer_all(&commands).await;
         if let Some(error) = outage {
             let unknown = commands.iter().skip(answers.len()).copied();
             self.leases.doubt(unknown);
-            self.health.failed(&error);
+            if self.broken || began.elapsed() > HICCUP_MAX {
+                self.health.failed(&error);
+            }
+            self.broken = true;
         } else {
             self.leases.settled();
             self.health.answered();
+            self.broken = false;
         }
         let mut answers = answers.into_iter();
         let mut kept = Vec::new();
@@ -349,7 +373,7 @@ impl Task {
             .begin_write()
             .await
             .map_err(StoreError::while_doing("begin a transaction"))?;
-        if self.health.is_failing() {
+        if self.broken {
             probe(&mut tx).await?;
             self.leases.recover(&mut tx).await?;
         }
@@ -384,12 +408,14 @@ async fn answer_in(
     let mut progress = Vec::new();
     let mut settlements = Vec::new();
     let mut released = Vec::new();
+    let mut abandoned = Vec::new();
     let mut submissions: Vec<&NewSubmission> = Vec::new();
     for command in commands {
         match command {
             Command::Progress(update) => progress.push(update),
             Command::Settle(settlement) => settlements.push(&**settlement),
             Command::Release(claims) => released.extend(claims),
+            Command::Abandon(claim) => abandoned.push(claim),
             Command::Submit(new) => submissions.push(new),
             Command::Renew(_) | Command::Claim(_) => {}
         }
@@ -401,6 +427,7 @@ async fn answer_in(
     }
     let mut settled = settled.into_iter();
     release(tx, &released).await?;
+    abandon(tx, &abandoned).await?;
     let mut submitted = submit(tx, &submissions, events).await?.into_iter();
     let mut answers = Vec::with_capacity(commands.len());
     for command in commands {
@@ -409,6 +436,7 @@ async fn answer_in(
             Command::Progress(_) => Answer::Progress(progressed.next().expect(ONE_EACH)),
             Command::Settle(_) => Answer::Settle(settled.next().expect(ONE_EACH)),
             Command::Release(_) => Answer::Release,
+            Command::Abandon(_) => Answer::Abandon,
             Command::Renew(renewal) => {
                 renew(tx, renewal).await?;
                 Answer::Renew

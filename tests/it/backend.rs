@@ -108,6 +108,22 @@ impl Database {
         }
     }
 
+    /// Runs one statement past the hub.
+    pub(crate) fn execute(&self, text: &str) {
+        let url = self.url();
+        if url.starts_with("postgres") {
+            return administer(&url, text);
+        }
+        let text = text.to_owned();
+        blocking(async move {
+            let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("a file");
+            sqlx::query(AssertSqlSafe(text.as_str()))
+                .execute(&mut connection)
+                .await
+                .unwrap_or_else(|error| panic!("{error} in: {text}"));
+        });
+    }
+
     /// Everything that is stored about accounts, as the engine keeps it.
     pub(crate) fn stored_accounts(&self) -> Vec<u8> {
         match self {

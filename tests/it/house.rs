@@ -107,7 +107,9 @@ fn no_platform_is_named_outside_the_practice_platforms() {
 #[test]
 fn no_stubs_are_left() {
     for (path, text) in sources() {
-        for stub in ["todo!(", "unimplemented!(", "dbg!(", "#[ignore]", "FIXME"] {
+        // A test that waits for its server is no stub: the round that has the server runs it.
+        let text = text.replace("#[ignore = \"needs ", "");
+        for stub in ["todo!(", "unimplemented!(", "dbg!(", "#[ignore", "FIXME"] {
             assert!(!text.contains(stub), "{path} has {stub}");
         }
     }

@@ -72,9 +72,20 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Shown by the test runner below the failure.
+            println!("-- what the process wrote:\n{}", tail(&self.log()));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The last lines of a log.
+fn tail(log: &str) -> String {
+    const LINES: usize = 60;
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
 /// The three practice platforms.

@@ -11,6 +11,7 @@ mod fourth;
 mod house;
 mod hub;
 mod intake;
+mod migrate;
 mod operators;
 mod samples;
 mod servers;

@@ -411,3 +411,24 @@ async fn a_take_down_says_what_is_or_may_be_shown_never_what_is_held() {
     assert!(down.in_doubt);
     assert_eq!(said(&down), (Wanted::Gone, 1));
 }
+
+#[tokio::test]
+async fn a_claim_that_broke_off_is_due_at_once_and_in_doubt_and_not_renewed() {
+    let store = Fresh::open().await;
+    change(&store, sample("a", 1)).await;
+    let now = crate::clock::now_ms() + 1;
+    let claim = claim_one(&store, "portal", now).await;
+    store
+        .abandon(&claim.delivery, claim.token + 1)
+        .await
+        .unwrap();
+    let due = store.due_platforms(now).await.unwrap();
+    assert!(
+        due.iter().all(|(platform, _)| platform != "portal"),
+        "{due:?}"
+    );
+    store.abandon(&claim.delivery, claim.token).await.unwrap();
+    store.renew("sender", later()).await.unwrap();
+    let next = claim_one(&store, "portal", later()).await;
+    assert!(next.in_doubt);
+}

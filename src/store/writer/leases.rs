@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use crate::store::claim::{Renewal, renew};
 use crate::store::db::{Tx, on};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Owner, platform and end name one claim: [`Leases::note`] keeps the ends apart.
 const HAND_BACK: &str = "UPDATE deliveries SET \
@@ -42,10 +43,13 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    /// Remembers what `command` says about leases; gives a claim an end of its own.
-    pub(super) fn note(&mut self, command: &mut Command) {
+    /// Remembers what `command` says about leases, moves them by what it has `waited`, and gives
+    /// a claim an end of its own.
+    pub(super) fn note(&mut self, command: &mut Command, waited: Duration) {
+        let waited_ms = waited.as_millis() as i64;
         match command {
             Command::Claim(request) => {
+                request.lease_until += waited_ms;
                 let newest = self.newest.entry(request.platform.clone()).or_default();
                 if (*newest - SAME_MOMENT_MS..=*newest).contains(&request.lease_until) {
                     request.lease_until = *newest + 1;
@@ -53,13 +57,15 @@ impl Leases {
                 *newest = request.lease_until;
             }
             Command::Renew(renewal) => {
+                renewal.lease_until += waited_ms;
                 let span = renewal.lease_until - now_ms();
                 self.spans.insert(renewal.lease_owner.clone(), span.max(0));
             }
             Command::Submit(_)
             | Command::Settle(_)
             | Command::Progress(_)
-            | Command::Release(_) => {}
+            | Command::Release(_)
+            | Command::Abandon(_) => {}
         }
     }
 
@@ -136,10 +142,17 @@ mod tests {
             ("portal", 70_000),
         ] {
             let mut command = claim_of(platform, lease_until);
-            leases.note(&mut command);
+            leases.note(&mut command, Duration::ZERO);
             ends.push(end_of(&command));
         }
         assert_eq!(ends, [50_000, 50_001, 50_000, 50_002, 70_000]);
+    }
+
+    #[test]
+    fn a_lease_counts_from_when_it_is_given_not_from_when_it_was_asked_for() {
+        let mut command = claim_of("portal", 50_000);
+        Leases::default().note(&mut command, Duration::from_secs(7));
+        assert_eq!(end_of(&command), 57_000);
     }
 
     #[tokio::test]

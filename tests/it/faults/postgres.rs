@@ -85,7 +85,10 @@ async fn a_slow_database_slows_and_a_silent_one_is_told_and_comes_back() {
         &format!(":{}/", proxy.port()),
     );
     assert_ne!(direct, through);
-    let hub = Hub::start_on(Backend::with(Database::At(through)), &impatient(&platforms));
+    let mut environment = impatient(&platforms);
+    // Leases bear a slow line as long as a transaction takes less than one.
+    environment.push(("SYNCHUB__DELIVER__LEASE_MS".to_owned(), "20000".to_owned()));
+    let hub = Hub::start_on(Backend::with(Database::At(through)), &environment);
     let callers = Callers::start(&hub);
     some_deliveries(&hub, 10).await;
     proxy.be(Line::Slow(Duration::from_millis(25)));
