@@ -20,6 +20,7 @@ mod platform;
 mod record;
 mod replay;
 mod schema;
+mod sender;
 mod settle;
 mod steer;
 mod submission;

@@ -10,11 +10,18 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use std::sync::Arc;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "initial",
-    include_str!("../../schemas/sql/0001_initial.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "initial",
+        include_str!("../../schemas/sql/0001_initial.sql"),
+    ),
+    (
+        2,
+        "offers",
+        include_str!("../../schemas/sql/0002_offers.sql"),
+    ),
+];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
 #[cfg(test)]
 pub(super) const SHARED: [&str; 1] = [CURRENT];

@@ -62,14 +62,14 @@ pub(crate) fn sample(source_id: &str, revision: i64) -> NewSubmission {
 /// A fresh store of its own. `SYNCHUB_TEST_STORE=postgres` together with
 /// `SYNCHUB_TEST_POSTGRES_URL` runs every test here on a new PostgreSQL database instead of a new
 /// SQLite file.
-pub(super) struct Fresh {
-    pub(super) store: Store,
+pub(crate) struct Fresh {
+    pub(crate) store: Store,
     pub(super) url: String,
     _folder: tempfile::TempDir,
 }
 
 impl Fresh {
-    pub(super) async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let fresh = Self::unmigrated().await;
         fresh.migrate().await.unwrap();
         fresh

@@ -4,8 +4,8 @@ use super::*;
 use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
-    account, claim, due, failure, operate, platform, record, replay, schema, settle, steer, submit,
-    trace,
+    account, claim, due, failure, operate, platform, record, replay, schema, sender, settle, steer,
+    submit, trace,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -22,11 +22,11 @@ fn bulks() -> Vec<&'static Bulk> {
 
 fn statements(postgres: bool) -> Vec<String> {
     let own: Vec<&[&'static str]> = if postgres {
-        vec![&claim::POSTGRES, &schema::POSTGRES]
+        vec![&claim::POSTGRES, &due::POSTGRES, &schema::POSTGRES]
     } else {
-        vec![&claim::SQLITE, &schema::SQLITE]
+        vec![&claim::SQLITE, &due::SQLITE, &schema::SQLITE]
     };
-    let shared: [&[&'static str]; 11] = [
+    let shared: [&[&'static str]; 12] = [
         &[PING, submit::INSERT_ATTACHMENT],
         &claim::SHARED,
         &due::SHARED,
@@ -37,6 +37,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &platform::SHARED,
         &record::SHARED,
         &replay::SHARED,
+        &sender::SHARED,
         &trace::SHARED,
     ];
     let mut texts = shared.concat();
