@@ -123,19 +123,27 @@ async fn migrate(
     args: MigrateArgs,
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
+    const NEWER: &str = "install the release that made this schema, or a later one";
     let store = hub::open_unmigrated(settings).await?;
-    let before = store.migration_state().await?;
+    let before = store.migration_state().await.hint(NEWER)?;
     if !args.check {
-        store.migrate().await?;
+        store.migrate().await.hint(
+            "nothing of the failed step was kept; see the message, and run `synchub migrate` again",
+        )?;
     }
     let after = store.migration_state().await?;
     store.close().await;
     let pending = after.newest - after.current;
     output.show(
-        &serde_json::json!({"before": before.current, "now": after.current, "newest": after.newest}),
+        &serde_json::json!({"before": before.current, "now": after.current, "newest": after.newest, "pending": after.pending()}),
         || match (args.check, pending, before.current == after.current) {
             (true, 0, _) => format!("schema {} is the newest; nothing to do", after.current),
-            (true, _, _) => format!("schema {} → {}: `synchub migrate` would bring it up to date", after.current, after.newest),
+            (true, _, _) => format!(
+                "schema {} → {}: `synchub migrate` would apply {}",
+                after.current,
+                after.newest,
+                after.pending().join(", ")
+            ),
             (false, _, true) => format!("schema {} was the newest already", after.current),
             (false, _, false) => format!("schema {} → {}", before.current, after.current),
         },

@@ -50,6 +50,17 @@ pub struct Http {
 pub struct StoreSettings {
     /// `sqlite://PATH` or `postgres://…`.
     pub url: String,
+    /// How long a request waits for a database that does not answer, in milliseconds.
+    pub wait_ms: u64,
+}
+
+impl StoreSettings {
+    /// Returns the options of [`crate::store`].
+    pub fn options(&self) -> crate::store::StoreOptions {
+        crate::store::StoreOptions {
+            wait: Duration::from_millis(self.wait_ms),
+        }
+    }
 }
 
 /// What wakes the senders.
@@ -64,6 +75,8 @@ pub struct QueueSettings {
     pub prefetch: u16,
     /// What nobody took from the broker is offered again after so long, in milliseconds.
     pub grace_ms: u64,
+    /// First word of the names of queues and exchanges, so that several hubs can share a broker.
+    pub prefix: String,
 }
 
 /// Platforms and catalogue.

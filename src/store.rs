@@ -16,6 +16,7 @@ mod due;
 mod error;
 mod failure;
 mod operate;
+mod outage;
 mod platform;
 mod record;
 mod replay;
@@ -45,10 +46,15 @@ pub use submission::{DeliveryHead, NewSubmission, RecordHead, RecordState, Submi
 pub use trace::{AttemptView, DeliveryView, FailureView};
 
 use db::{Pools, on};
+use outage::{Health, Patience};
 use std::sync::Arc;
-use writer::Writer;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use writer::{Limits, Writer};
 
 const PING: &str = "SELECT 1";
+/// How long a ping may take before the database counts as away.
+const PING_WAIT: Duration = Duration::from_secs(2);
 
 /// The store; cheap to clone.
 #[derive(Clone)]
@@ -59,37 +65,89 @@ pub struct Store {
 struct Inner {
     pools: Arc<Pools>,
     writer: Writer,
+    health: Arc<Health>,
+    limits: Limits,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreOptions {
+    /// How long a call waits for a database that does not answer.
+    pub wait: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(20),
+        }
+    }
 }
 
 impl Store {
     /// Opens the database at `url`: `sqlite://path/to/file.db` (made when missing) or
     /// `postgres://…`. Call [`Store::migrate`] before anything else.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let pools = Arc::new(Pools::open(url).await?);
-        let writer = Writer::start(Arc::clone(&pools));
+        Self::open_with(url, StoreOptions::default()).await
+    }
+
+    /// As [`Store::open`], with options.
+    pub async fn open_with(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let limits = Limits {
+            wait: options.wait,
+            closing: CancellationToken::new(),
+        };
+        let patience = Patience::new(limits.wait, &limits.closing);
+        let pools = Arc::new(Pools::open(url, patience).await?);
+        let health = Arc::new(Health::default());
+        let writer = Writer::start(Arc::clone(&pools), Arc::clone(&health), limits.clone());
         Ok(Self {
-            inner: Arc::new(Inner { pools, writer }),
+            inner: Arc::new(Inner {
+                pools,
+                writer,
+                health,
+                limits,
+            }),
         })
     }
 
-    /// Asks the database whether it answers.
+    /// Asks the database whether it answers and takes commits; an error within two seconds when
+    /// not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        on!(&self.pools().reader, |c| sqlx::query(PING)
-            .execute(c)
+        if let Some(trouble) = self.inner.health.trouble() {
+            return Err(trouble);
+        }
+        let asked = async {
+            on!(&self.pools().reader, |c| sqlx::query(PING)
+                .execute(c)
+                .await
+                .map(drop))
+        };
+        tokio::time::timeout(PING_WAIT, asked)
             .await
-            .map(drop))
-        .map_err(StoreError::while_doing("answer a ping"))
+            .unwrap_or_else(|_| Err(outage::no_answer()))
+            .map_err(StoreError::while_doing("answer a ping"))
+    }
+
+    /// Ends long waits for a database that does not answer, because the process is to end.
+    pub fn hurry(&self) {
+        self.inner.limits.closing.cancel();
     }
 
     /// Commits what was handed over, then closes the connections. Later calls get
     /// [`StoreError::Closed`].
     pub async fn close(&self) {
+        self.hurry();
         self.inner.writer.close().await;
         self.pools().close().await;
     }
 
     fn pools(&self) -> &Pools {
         &self.inner.pools
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::new(self.inner.limits.wait, &self.inner.limits.closing)
     }
 
     fn writer(&self) -> &Writer {

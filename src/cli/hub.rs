@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Opens the store without touching its schema.
 pub(super) async fn open_unmigrated(settings: &Settings) -> anyhow::Result<Store> {
-    Store::open(&settings.store.url)
+    Store::open_with(&settings.store.url, settings.store.options())
         .await
         .hint("store.url (SYNCHUB__STORE__URL) is `sqlite://PATH` or `postgres://…`")
 }
@@ -52,6 +52,7 @@ pub(super) fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
                     .filter(|it| !it.is_empty())
                     .map(Into::into),
                 prefetch: queue.prefetch,
+                prefix: queue.prefix.clone(),
                 name: format!("synchub {}", std::process::id()),
             };
             let rabbit = RabbitQueue::start(options)

@@ -59,6 +59,7 @@ pub(super) async fn serve(settings: Settings, args: ServeArgs) -> anyhow::Result
     let app = http::App::new(calls, intake, &settings.http, metrics);
     http::serve(listener, app, ended()).await?;
     tracing::info!("Ending: open requests are answered, what is in flight is finished");
+    store.hurry();
     if let Some(senders) = senders {
         senders.stop().await;
     }

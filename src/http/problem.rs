@@ -196,13 +196,21 @@ impl Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "The store failed: {error}"
-        );
         match error {
-            StoreError::Unavailable { .. } | StoreError::Closed => Self::unavailable(),
-            _ => Self::internal(),
+            StoreError::Unavailable { .. } | StoreError::Closed => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "A caller was told to come back: {error}"
+                );
+                Self::unavailable()
+            }
+            _ => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "The store failed: {error}"
+                );
+                Self::internal()
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use topology::Topology;
 
 /// Ids of one page of the sweep.
 const PAGE: usize = 1_000;
@@ -44,6 +45,8 @@ pub struct RabbitOptions {
     pub ca_file: Option<PathBuf>,
     /// Messages fetched ahead per platform.
     pub prefetch: u16,
+    /// First word of the names of queues.
+    pub prefix: String,
     /// What the connections are called in the broker's lists.
     pub name: String,
 }
@@ -54,6 +57,7 @@ pub struct RabbitQueue {
     /// Made when something is first fetched: a process that only takes in needs none.
     consuming: OnceLock<Arc<Link>>,
     address: Address,
+    topology: Topology,
     options: RabbitOptions,
     offers: Arc<Offers>,
     depths: Depths,
@@ -90,6 +94,7 @@ impl RabbitQueue {
     /// When the address cannot be understood.
     pub fn start(options: RabbitOptions) -> Result<Self, QueueError> {
         let address = Address::parse(&options.url, options.ca_file.clone())?;
+        let topology = Topology::new(&options.prefix);
         let (users, links) = (Until::default(), Until::default());
         let publishing = Link::start(
             address.clone(),
@@ -101,6 +106,7 @@ impl RabbitQueue {
         let (depths, asked) = Depths::new();
         users.tasks.spawn(publisher::run(
             Arc::clone(&publishing),
+            topology.clone(),
             Arc::clone(&offers),
             asked,
             users.shutdown.clone(),
@@ -109,6 +115,7 @@ impl RabbitQueue {
             publishing,
             consuming: OnceLock::new(),
             address,
+            topology,
             options,
             offers,
             depths,
@@ -136,6 +143,7 @@ impl RabbitQueue {
         });
         let consumer = Consumer::start(
             Arc::clone(link),
+            self.topology.clone(),
             platform,
             self.options.prefetch,
             self.users.shutdown.clone(),
@@ -186,7 +194,7 @@ impl Queue for RabbitQueue {
     }
 
     fn parked(&self) -> BoxFuture<'_, Result<Vec<Parked>, QueueError>> {
-        parking::peek(&self.publishing).boxed()
+        parking::peek(&self.publishing, &self.topology).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

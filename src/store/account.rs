@@ -1,6 +1,7 @@
 //! Who may post: accounts of source systems and of operators.
 
 use super::db::{on, row};
+use super::outage::read;
 use super::submit::parse_json;
 use super::{Store, StoreError};
 use serde::Serialize;
@@ -85,11 +86,10 @@ impl Store {
         &self,
         key_sha256: &str,
     ) -> Result<Option<Account>, StoreError> {
-        let found: Option<AccountRow> = on!(&self.pools().reader, |c| sqlx::query_as(FIND)
+        let found: Option<AccountRow> = read!(self, "find an account", |c| sqlx::query_as(FIND)
             .bind(key_sha256)
             .fetch_optional(c)
-            .await)
-        .map_err(StoreError::while_doing("find an account"))?;
+            .await)?;
         found.map(AccountRow::understand).transpose()
     }
 
@@ -113,10 +113,9 @@ impl Store {
 
     /// Returns all accounts by name, revoked ones too.
     pub async fn list_accounts(&self) -> Result<Vec<Account>, StoreError> {
-        let rows: Vec<AccountRow> = on!(&self.pools().reader, |c| sqlx::query_as(LIST)
+        let rows: Vec<AccountRow> = read!(self, "list accounts", |c| sqlx::query_as(LIST)
             .fetch_all(c)
-            .await)
-        .map_err(StoreError::while_doing("list accounts"))?;
+            .await)?;
         rows.into_iter().map(AccountRow::understand).collect()
     }
 

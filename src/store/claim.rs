@@ -6,12 +6,14 @@
 
 use super::bulk::{Bulk, Kind, cells};
 use super::db::{Db, Tx, on, row};
+use super::outage::read;
 use super::steer::parse_wanted;
 use super::submit::parse_json;
 use super::writer::{Answer, Command};
 use super::{Claim, Store, StoreError};
 use crate::record::{DeliveryId, Wanted};
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// How many deliveries one claim may take.
 const CLAIMS_MAX: i64 = 1000;
@@ -19,19 +21,36 @@ const CLAIMS_MAX: i64 = 1000;
 /// One wish for work.
 #[derive(Debug, Clone)]
 pub(super) struct ClaimRequest {
-    platform: String,
+    pub(super) platform: String,
     ids: Option<Vec<DeliveryId>>,
     limit: i64,
-    lease_owner: String,
+    pub(super) lease_owner: String,
     now: i64,
-    lease_until: i64,
+    pub(super) lease_until: i64,
 }
+
+#[cfg(test)]
+impl ClaimRequest {
+    pub(super) fn for_test(platform: &str, lease_owner: &str, lease_until: i64) -> Self {
+        Self {
+            platform: platform.to_owned(),
+            ids: None,
+            limit: 1,
+            lease_owner: lease_owner.to_owned(),
+            now: 0,
+            lease_until,
+        }
+    }
+}
+
+/// A claim faster than this is never late, however short its lease.
+const LATE_MIN: Duration = Duration::from_secs(1);
 
 /// One wish for more time.
 #[derive(Debug, Clone)]
 pub(super) struct Renewal {
-    lease_owner: String,
-    lease_until: i64,
+    pub(super) lease_owner: String,
+    pub(super) lease_until: i64,
 }
 
 row! {
@@ -183,10 +202,23 @@ impl Store {
             now,
             lease_until,
         };
-        match self.writer().ask(Command::Claim(request)).await? {
-            Answer::Claim(claims) => Ok(claims),
+        let asked_at = Instant::now();
+        let claims = match self.writer().ask(Command::Claim(request)).await? {
+            Answer::Claim(claims) => claims,
             _ => unreachable!("a claim is answered by claims"),
+        };
+        // A slow commit used the lease up; sending now could overlap with the next owner.
+        let lease_ms = lease_until.saturating_sub(now);
+        let late_after = Duration::from_millis((lease_ms / 2).max(0) as u64).max(LATE_MIN);
+        if asked_at.elapsed() > late_after {
+            let late: Vec<_> = claims
+                .into_iter()
+                .map(|claim| (claim.delivery, claim.token))
+                .collect();
+            self.release(&late).await?;
+            return Err(StoreError::not_in_time("claim deliveries"));
         }
+        Ok(claims)
     }
 
     /// Extends all leases of `lease_owner`.
@@ -208,11 +240,10 @@ impl Store {
         delivery: &DeliveryId,
     ) -> Result<Option<(Wanted, i64, i64)>, StoreError> {
         let found: Option<(String, i64, i64)> =
-            on!(&self.pools().reader, |c| sqlx::query_as(WANTED_NOW)
+            read!(self, "read what is wanted", |c| sqlx::query_as(WANTED_NOW)
                 .bind(delivery.as_str())
                 .fetch_optional(c)
-                .await)
-            .map_err(StoreError::while_doing("read what is wanted"))?;
+                .await)?;
         found
             .map(|(wanted, version, token)| {
                 Ok((parse_wanted(&wanted, delivery.as_str())?, version, token))

@@ -4,6 +4,7 @@
 //! the engine that the URL chose, and [`from_row!`] reads the same row struct from both.
 
 use super::StoreError;
+use super::outage::Patience;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -15,8 +16,10 @@ use std::time::Duration;
 const SQLITE_READERS_MAX: u32 = 4;
 const POSTGRES_READERS_MAX: u32 = 8;
 const POSTGRES_WRITERS_MAX: u32 = 4;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Short, so that a connection is asked for again soon while the database is away; how long one
+/// waits in all is decided by those who ask.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements kept prepared per connection; above the number of texts of this module.
 const STATEMENTS_MAX: usize = 256;
 
@@ -24,6 +27,12 @@ const STATEMENTS_MAX: usize = 256;
 /// made while a table was small are kept, and read the whole table once it has grown.
 const BY_INDEX: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
      SET enable_mergejoin = off; SET jit = off";
+
+/// Lets the server end what nobody waits for any more, so that it holds no locks: a statement
+/// after the longest wait of a request, a transaction whose process is gone, a broken network.
+const BOUNDED: &str = "SET statement_timeout = '30s'; \
+     SET idle_in_transaction_session_timeout = '30s'; \
+     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 
 /// One of the two engines.
 pub(super) enum Db<S, P> {
@@ -93,10 +102,10 @@ pub(super) struct Pools {
 
 impl Pools {
     /// Connects to the engine that the scheme of `url` names.
-    pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+    pub(super) async fn open(url: &str, patience: Patience) -> Result<Self, StoreError> {
         match url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => open_sqlite(url).await,
-            Some("postgres" | "postgresql") => open_postgres(url).await,
+            Some("postgres" | "postgresql") => open_postgres(url, patience).await,
             Some(_) | None => Err(StoreError::Address {
                 reason: "it must begin with sqlite:// or postgres://".to_owned(),
             }),
@@ -156,7 +165,7 @@ async fn open_sqlite(url: &str) -> Result<Pools, StoreError> {
     })
 }
 
-async fn open_postgres(url: &str) -> Result<Pools, StoreError> {
+async fn open_postgres(url: &str, mut patience: Patience) -> Result<Pools, StoreError> {
     // The driver's own text could repeat the password, so it is dropped.
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| StoreError::Address {
@@ -164,21 +173,33 @@ async fn open_postgres(url: &str) -> Result<Pools, StoreError> {
         })?
         .application_name("synchub")
         .statement_cache_capacity(STATEMENTS_MAX);
-    let pool = |connections_max| {
-        PgPoolOptions::new()
-            .max_connections(connections_max)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+    let reader = postgres_pool(POSTGRES_READERS_MAX, &[BOUNDED]).connect_lazy_with(options.clone());
+    let writer = postgres_pool(POSTGRES_WRITERS_MAX, &[BOUNDED, BY_INDEX]);
+    // Started together with its server, the hub waits for it.
+    let writer = loop {
+        match writer.clone().connect_with(options.clone()).await {
+            Ok(writer) => break writer,
+            Err(error) if patience.another_try(&error).await => {}
+            Err(error) => return Err(StoreError::while_doing("connect to the database")(error)),
+        }
     };
-    let writer = pool(POSTGRES_WRITERS_MAX)
-        .after_connect(|connection, _| {
-            Box::pin(async move { sqlx::raw_sql(BY_INDEX).execute(connection).await.map(drop) })
-        })
-        .connect_with(options.clone())
-        .await
-        .map_err(StoreError::while_doing("connect to the database"))?;
-    let reader = pool(POSTGRES_READERS_MAX).connect_lazy_with(options);
     Ok(Pools {
         reader: Db::Postgres(reader),
         writer: Db::Postgres(writer),
     })
+}
+
+/// A pool whose connections begin with these statements.
+fn postgres_pool(connections_max: u32, setup: &'static [&'static str]) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                for text in setup {
+                    sqlx::raw_sql(*text).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        })
 }

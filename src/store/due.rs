@@ -1,6 +1,7 @@
 //! What is due, for the sweep that makes lost wake-ups harmless.
 
 use super::db::{Db, on};
+use super::outage::read;
 use super::{Store, StoreError};
 use crate::record::DeliveryId;
 
@@ -78,12 +79,11 @@ impl Store {
     /// lease ran out, with how many; above 1,000 it stops counting.
     pub async fn due_platforms(&self, now: i64) -> Result<Vec<(String, i64)>, StoreError> {
         let mut due: Vec<(String, i64)> =
-            on!(&self.pools().reader, |c| sqlx::query_as(DUE_PLATFORMS)
+            read!(self, "read what is due", |c| sqlx::query_as(DUE_PLATFORMS)
                 .bind(now)
                 .bind(COUNTED_MAX)
                 .fetch_all(c)
-                .await)
-            .map_err(StoreError::while_doing("read what is due"))?;
+                .await)?;
         due.retain(|(_, count)| *count > 0);
         Ok(due)
     }
@@ -119,10 +119,11 @@ impl Store {
 
     /// Returns when the next delivery becomes due on any platform; in the past when one is due.
     pub async fn next_due_at(&self) -> Result<Option<i64>, StoreError> {
-        let (next,): (Option<i64>,) = on!(&self.pools().reader, |c| sqlx::query_as(NEXT_DUE_AT)
-            .fetch_one(c)
-            .await)
-        .map_err(StoreError::while_doing("read what is due next"))?;
+        let (next,): (Option<i64>,) = read!(self, "read what is due next", |c| sqlx::query_as(
+            NEXT_DUE_AT
+        )
+        .fetch_one(c)
+        .await)?;
         Ok(next)
     }
 }

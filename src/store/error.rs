@@ -108,5 +108,5 @@ impl StoreError {
     }
 }
 
-/// PostgreSQL: serialisation failure, deadlock. SQLite: busy, and busy with an old snapshot.
-const CONFLICT_CODES: [&str; 4] = ["40001", "40P01", "5", "517"];
+/// PostgreSQL: serialisation failure, deadlock. SQLite: busy with an old snapshot.
+const CONFLICT_CODES: [&str; 3] = ["40001", "40P01", "517"];

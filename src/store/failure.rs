@@ -1,6 +1,7 @@
 //! Failures that need a person, gathered by cause.
 
-use super::db::{on, row};
+use super::db::row;
+use super::outage::read;
 use super::{Store, StoreError};
 use crate::record::{DeliveryId, RecordId};
 use serde::Serialize;
@@ -66,11 +67,10 @@ pub(super) const SHARED: [&str; 1] = [GROUPS];
 impl Store {
     /// Returns the failures by cause, the largest group first, up to 500 groups.
     pub async fn failures(&self) -> Result<Vec<FailureGroup>, StoreError> {
-        let rows: Vec<GroupRow> = on!(&self.pools().reader, |c| sqlx::query_as(GROUPS)
+        let rows: Vec<GroupRow> = read!(self, "read failures", |c| sqlx::query_as(GROUPS)
             .bind(GROUPS_MAX)
             .fetch_all(c)
-            .await)
-        .map_err(StoreError::while_doing("read failures"))?;
+            .await)?;
         Ok(rows.into_iter().map(GroupRow::into_group).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! The switches of platforms, the counts per platform, and the rows that operators' acts leave.
 
 use super::db::{Tx, on, row};
+use super::outage::read;
 use super::steer::parse_state;
 use super::{Store, StoreError};
 use crate::clock::now_ms;
@@ -115,20 +116,21 @@ pub(super) const SHARED: [&str; 7] = [
 impl Store {
     /// Returns the switches that were ever touched, by platform.
     pub async fn platform_switches(&self) -> Result<Vec<PlatformSwitch>, StoreError> {
-        let rows: Vec<SwitchRow> = on!(&self.pools().reader, |c| sqlx::query_as(SWITCHES)
-            .fetch_all(c)
-            .await)
-        .map_err(StoreError::while_doing("read platform switches"))?;
+        let rows: Vec<SwitchRow> =
+            read!(self, "read platform switches", |c| sqlx::query_as(SWITCHES)
+                .fetch_all(c)
+                .await)?;
         Ok(rows.into_iter().map(SwitchRow::into_switch).collect())
     }
 
     /// Returns whether nothing may be sent to `platform` at `now`.
     pub async fn is_paused(&self, platform: &str, now: i64) -> Result<bool, StoreError> {
-        let row: Option<SwitchRow> = on!(&self.pools().reader, |c| sqlx::query_as(ONE_SWITCH)
-            .bind(platform)
-            .fetch_optional(c)
-            .await)
-        .map_err(StoreError::while_doing("read a platform switch"))?;
+        let row: Option<SwitchRow> = read!(self, "read a platform switch", |c| sqlx::query_as(
+            ONE_SWITCH
+        )
+        .bind(platform)
+        .fetch_optional(c)
+        .await)?;
         Ok(row.is_some_and(|row| row.into_switch().is_paused(now)))
     }
 
@@ -224,10 +226,10 @@ impl Store {
     }
 
     async fn count(&self, text: &'static str) -> Result<Vec<StateCount>, StoreError> {
-        let rows: Vec<(String, String, i64)> = on!(&self.pools().reader, |c| sqlx::query_as(text)
-            .fetch_all(c)
-            .await)
-        .map_err(StoreError::while_doing("count deliveries"))?;
+        let rows: Vec<(String, String, i64)> =
+            read!(self, "count deliveries", |c| sqlx::query_as(text)
+                .fetch_all(c)
+                .await)?;
         rows.into_iter()
             .map(|(platform, state, count)| {
                 Ok(StateCount {
@@ -241,11 +243,10 @@ impl Store {
 
     /// Returns the newest acts of operators, newest first.
     pub async fn acts(&self, limit: i64) -> Result<Vec<Act>, StoreError> {
-        let rows: Vec<ActRow> = on!(&self.pools().reader, |c| sqlx::query_as(ACTS)
+        let rows: Vec<ActRow> = read!(self, "list acts", |c| sqlx::query_as(ACTS)
             .bind(limit)
             .fetch_all(c)
-            .await)
-        .map_err(StoreError::while_doing("list acts"))?;
+            .await)?;
         rows.into_iter().map(ActRow::understand).collect()
     }
 }

@@ -2,7 +2,8 @@
 
 mod list;
 
-use super::db::{on, row};
+use super::db::row;
+use super::outage::read;
 use super::submit::parse_json;
 use super::trace::DeliveryView;
 use super::{RecordState, Store, StoreError};
@@ -173,11 +174,10 @@ pub(super) const SHARED: [&str; 4] = [RECORD, FIND, VERSIONS, DOCUMENT];
 impl Store {
     /// Returns a record with its history, if there is one with this id.
     pub async fn record(&self, id: &RecordId) -> Result<Option<RecordView>, StoreError> {
-        let row: Option<RecordRow> = on!(&self.pools().reader, |c| sqlx::query_as(RECORD)
+        let row: Option<RecordRow> = read!(self, "read a record", |c| sqlx::query_as(RECORD)
             .bind(id.as_str())
             .fetch_optional(c)
-            .await)
-        .map_err(StoreError::while_doing("read a record"))?;
+            .await)?;
         match row {
             Some(row) => self.view(row.understand()?).await.map(Some),
             None => Ok(None),
@@ -190,29 +190,31 @@ impl Store {
         source: &str,
         source_id: &str,
     ) -> Result<Option<RecordSummary>, StoreError> {
-        let row: Option<RecordRow> = on!(&self.pools().reader, |c| sqlx::query_as(FIND)
+        let row: Option<RecordRow> = read!(self, "find a record", |c| sqlx::query_as(FIND)
             .bind(source)
             .bind(source_id)
             .fetch_optional(c)
-            .await)
-        .map_err(StoreError::while_doing("find a record"))?;
+            .await)?;
         row.map(RecordRow::understand).transpose()
     }
 
     async fn view(&self, summary: RecordSummary) -> Result<RecordView, StoreError> {
         let id = summary.id.as_str();
-        let failed = StoreError::while_doing("read the versions of a record");
-        let versions: Vec<VersionRow> = on!(&self.pools().reader, |c| sqlx::query_as(VERSIONS)
+        let versions: Vec<VersionRow> =
+            read!(self, "read the versions of a record", |c| sqlx::query_as(
+                VERSIONS
+            )
             .bind(id)
             .bind(VERSIONS_MAX)
             .fetch_all(c)
-            .await)
-        .map_err(&failed)?;
-        let document: Option<(String,)> = on!(&self.pools().reader, |c| sqlx::query_as(DOCUMENT)
+            .await)?;
+        let document: Option<(String,)> =
+            read!(self, "read the versions of a record", |c| sqlx::query_as(
+                DOCUMENT
+            )
             .bind(id)
             .fetch_optional(c)
-            .await)
-        .map_err(&failed)?;
+            .await)?;
         let (document,) = document.ok_or_else(|| StoreError::corrupt("versions.document", id))?;
         let versions = versions
             .into_iter()

@@ -7,6 +7,7 @@
 mod select;
 
 use super::db::{Tx, on, row};
+use super::outage::read;
 use super::platform::{Act, StateCount, insert_act, new_act_id};
 use super::steer::parse_state;
 use super::submit::parse_json;
@@ -182,29 +183,25 @@ impl Store {
 
     /// Returns a replay and how far it is, if there is one with this id.
     pub async fn replay(&self, id: &ReplayId) -> Result<Option<Replay>, StoreError> {
-        let failed = StoreError::while_doing("read a replay");
-        let row: Option<ReplayRow> = on!(&self.pools().reader, |c| sqlx::query_as(REPLAY)
+        let row: Option<ReplayRow> = read!(self, "read a replay", |c| sqlx::query_as(REPLAY)
             .bind(id.as_str())
             .fetch_optional(c)
-            .await)
-        .map_err(&failed)?;
+            .await)?;
         let Some(row) = row else { return Ok(None) };
         let counts: Vec<(String, i32, i64)> =
-            on!(&self.pools().reader, |c| sqlx::query_as(OUTCOMES)
+            read!(self, "read a replay", |c| sqlx::query_as(OUTCOMES)
                 .bind(id.as_str())
                 .fetch_all(c)
-                .await)
-            .map_err(&failed)?;
+                .await)?;
         row.understand(&counts).map(Some)
     }
 
     /// Returns the newest replays, newest first.
     pub async fn list_replays(&self, limit: i64) -> Result<Vec<Replay>, StoreError> {
-        let rows: Vec<ReplayRow> = on!(&self.pools().reader, |c| sqlx::query_as(REPLAYS)
+        let rows: Vec<ReplayRow> = read!(self, "list replays", |c| sqlx::query_as(REPLAYS)
             .bind(limit.clamp(1, super::PAGE_MAX))
             .fetch_all(c)
-            .await)
-        .map_err(StoreError::while_doing("list replays"))?;
+            .await)?;
         let mut replays = Vec::with_capacity(rows.len());
         for row in rows {
             replays.extend(self.replay(&row.id.into()).await?);

@@ -8,6 +8,7 @@ use super::{Store, StoreError};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
 const MIGRATIONS: [(i64, &str, &str); 2] = [
@@ -34,6 +35,10 @@ const EXISTS_SQLITE: &str =
 const EXISTS_POSTGRES: &str = "SELECT COUNT(*) FROM information_schema.tables \
      WHERE table_name = '_sqlx_migrations' AND table_schema = CURRENT_SCHEMA()";
 
+const UNBOUNDED: &str = "SET statement_timeout = 0";
+const MIGRATION_TRIES_MAX: usize = 5;
+const MIGRATION_PAUSE: Duration = Duration::from_millis(200);
+
 /// How far the schema of the database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MigrationState {
@@ -47,6 +52,15 @@ impl MigrationState {
     /// Returns whether nothing is left to apply.
     pub fn is_current(&self) -> bool {
         self.current == self.newest
+    }
+
+    /// Returns the files that are left to apply, in order.
+    pub fn pending(&self) -> Vec<String> {
+        MIGRATIONS
+            .iter()
+            .filter(|(version, _, _)| *version > self.current)
+            .map(|(version, name, _)| format!("{version:04}_{name}.sql"))
+            .collect()
     }
 }
 
@@ -67,10 +81,43 @@ impl Store {
             })
             .collect();
         let migrator = Migrator::with_migrations(migrations);
-        on!(&self.pools().writer, |c| migrator.run(c).await).map_err(|source| {
-            StoreError::Migration {
-                source: Arc::new(source),
+        let mut tries = 1;
+        loop {
+            match self.apply(&migrator).await {
+                Ok(()) => return Ok(()),
+                // SQLite has no lock to wait for; another process may have been faster.
+                Err(_) if tries < MIGRATION_TRIES_MAX => {
+                    tries += 1;
+                    tokio::time::sleep(MIGRATION_PAUSE).await;
+                    if self.migration_state().await?.is_current() {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Runs what is missing. On PostgreSQL the migrator holds an advisory lock meanwhile, and both
+    /// the wait for it and a migration may take longer than any other statement.
+    async fn apply(&self, migrator: &Migrator) -> Result<(), StoreError> {
+        let failed = StoreError::while_doing("begin to migrate");
+        let migrated = match &self.pools().writer {
+            Pool::Sqlite(pool) => migrator.run(pool).await,
+            Pool::Postgres(pool) => {
+                let mut connection = pool.acquire().await.map_err(&failed)?;
+                sqlx::raw_sql(UNBOUNDED)
+                    .execute(&mut *connection)
+                    .await
+                    .map_err(&failed)?;
+                let migrated = migrator.run(&mut *connection).await;
+                // Not given back, so that no other statement goes without a bound.
+                connection.close_on_drop();
+                migrated
+            }
+        };
+        migrated.map_err(|source| StoreError::Migration {
+            source: Arc::new(source),
         })
     }
 

@@ -27,6 +27,7 @@ row! {
     struct TakenRow { id: String, claimed: i64 }
 }
 
+/// A commit that was not answered may have been made, and is asked for again.
 static INSERT_ATTEMPTS: Bulk = Bulk::new(
     &[
         ("id", Kind::Text),
@@ -46,7 +47,8 @@ static INSERT_ATTEMPTS: Bulk = Bulk::new(
      SELECT given.id, d.id, d.record_id, d.platform, given.version, given.operation, \
      given.started_at, given.duration_ms, given.verdict, given.stage, given.code, \
      given.message, given.exchanges \
-     FROM given JOIN deliveries d ON d.id = given.delivery_id",
+     FROM given JOIN deliveries d ON d.id = given.delivery_id \
+     WHERE TRUE ON CONFLICT (id) DO NOTHING",
 );
 
 /// Every decision is made inside the one statement, on the row as it is at that moment: a

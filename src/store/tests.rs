@@ -59,13 +59,18 @@ pub(crate) fn sample(source_id: &str, revision: i64) -> NewSubmission {
     }
 }
 
-/// A fresh store of its own. `SYNCHUB_TEST_STORE=postgres` together with
-/// `SYNCHUB_TEST_POSTGRES_URL` runs every test here on a new PostgreSQL database instead of a new
-/// SQLite file.
+/// A fresh store of its own: a new SQLite file, or with `SYNCHUB_TEST_STORE=postgres` a new
+/// database on the server that `SYNCHUB_TEST_POSTGRES_URL` names.
 pub(crate) struct Fresh {
     pub(crate) store: Store,
     pub(super) url: String,
-    _folder: tempfile::TempDir,
+    _home: Home,
+}
+
+/// Where a fresh store lives; it is removed with it.
+enum Home {
+    Folder(#[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir),
+    Postgres(#[expect(dead_code, reason = "removed when dropped")] PostgresDatabase),
 }
 
 impl Fresh {
@@ -76,36 +81,77 @@ impl Fresh {
     }
 
     pub(super) async fn unmigrated() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = match (std::env::var("SYNCHUB_TEST_STORE"), postgres_url()) {
-            (Ok(engine), Some(url)) if engine == "postgres" => new_postgres_database(&url).await,
-            _ => format!("sqlite://{}/hub.db", folder.path().display()),
+        let (url, home) = match std::env::var("SYNCHUB_TEST_STORE").as_deref() {
+            Ok("postgres") => {
+                let database = PostgresDatabase::create().await;
+                (database.url.clone(), Home::Postgres(database))
+            }
+            Ok("sqlite") | Err(_) => {
+                let folder = tempfile::tempdir().unwrap();
+                let url = format!("sqlite://{}/hub.db", folder.path().display());
+                (url, Home::Folder(folder))
+            }
+            Ok(other) => panic!("SYNCHUB_TEST_STORE is sqlite or postgres, not {other}"),
         };
         let store = Store::open(&url).await.unwrap();
         Self {
             store,
             url,
-            _folder: folder,
+            _home: home,
         }
     }
 }
 
-/// The URL of a PostgreSQL server where databases may be created, without a database name.
-pub(super) fn postgres_url() -> Option<String> {
-    std::env::var("SYNCHUB_TEST_POSTGRES_URL").ok()
+/// A database of its own on the test server, removed at the end.
+pub(super) struct PostgresDatabase {
+    pub(super) url: String,
+    server: String,
+    name: String,
 }
 
-/// Creates a database beside the one in `url` and returns its URL.
-pub(super) async fn new_postgres_database(url: &str) -> String {
+impl PostgresDatabase {
+    pub(super) async fn create() -> Self {
+        let server = std::env::var("SYNCHUB_TEST_POSTGRES_URL").expect(
+            "SYNCHUB_TEST_POSTGRES_URL names a server; `tests/run postgres` starts one and sets it",
+        );
+        let name = format!("synchub_t_{}", uuid::Uuid::now_v7().simple());
+        administer(&server, &format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        let (base, _) = server.rsplit_once('/').unwrap();
+        Self {
+            url: format!("{base}/{name}"),
+            server,
+            name,
+        }
+    }
+}
+
+impl Drop for PostgresDatabase {
+    fn drop(&mut self) {
+        let server = std::mem::take(&mut self.server);
+        let text = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        // A thread of its own, since nothing can be awaited here.
+        let dropping = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(sqlx::Error::Io)?
+                .block_on(administer(&server, &text))
+        });
+        if !matches!(dropping.join(), Ok(Ok(()))) {
+            eprintln!("the database {} is left behind", self.name);
+        }
+    }
+}
+
+async fn administer(server: &str, text: &str) -> Result<(), sqlx::Error> {
     use sqlx::{AssertSqlSafe, Connection};
-    let name = format!("t_{}", uuid::Uuid::now_v7().simple());
-    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+    let mut connection = sqlx::PgConnection::connect(server).await?;
+    sqlx::query(AssertSqlSafe(text))
         .execute(&mut connection)
-        .await
-        .unwrap();
-    let (server, _) = url.rsplit_once('/').unwrap();
-    format!("{server}/{name}")
+        .await?;
+    connection.close().await
 }
 
 impl std::ops::Deref for Fresh {

@@ -1,6 +1,7 @@
 //! Reads deliveries with every attempt, and attachments.
 
-use super::db::{on, row};
+use super::db::row;
+use super::outage::read;
 use super::steer::{parse_state, parse_wanted};
 use super::submit::parse_json;
 use super::{Store, StoreError};
@@ -179,33 +180,32 @@ pub(super) const SHARED: [&str; 4] = [DELIVERY, OF_RECORD, ATTEMPTS, ATTACHMENT]
 impl Store {
     /// Returns one delivery, if there is one with this id.
     pub async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryView>, StoreError> {
-        let row: Option<DeliveryRow> = on!(&self.pools().reader, |c| sqlx::query_as(DELIVERY)
-            .bind(id.as_str())
-            .fetch_optional(c)
-            .await)
-        .map_err(StoreError::while_doing("read a delivery"))?;
+        let row: Option<DeliveryRow> =
+            read!(self, "read a delivery", |c| sqlx::query_as(DELIVERY)
+                .bind(id.as_str())
+                .fetch_optional(c)
+                .await)?;
         row.map(DeliveryRow::understand).transpose()
     }
 
     /// Returns the newest attempts of a delivery, up to 200, oldest first.
     pub async fn attempts(&self, delivery: &DeliveryId) -> Result<Vec<AttemptView>, StoreError> {
-        let mut rows: Vec<AttemptRow> = on!(&self.pools().reader, |c| sqlx::query_as(ATTEMPTS)
+        let mut rows: Vec<AttemptRow> = read!(self, "read attempts", |c| sqlx::query_as(ATTEMPTS)
             .bind(delivery.as_str())
             .bind(ATTEMPTS_MAX)
             .fetch_all(c)
-            .await)
-        .map_err(StoreError::while_doing("read attempts"))?;
+            .await)?;
         rows.reverse();
         rows.into_iter().map(AttemptRow::understand).collect()
     }
 
     /// Returns the content of a file by its lower-case hex SHA-256.
     pub async fn attachment(&self, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let found: Option<(Vec<u8>,)> = on!(&self.pools().reader, |c| sqlx::query_as(ATTACHMENT)
-            .bind(sha256)
-            .fetch_optional(c)
-            .await)
-        .map_err(StoreError::while_doing("read an attachment"))?;
+        let found: Option<(Vec<u8>,)> =
+            read!(self, "read an attachment", |c| sqlx::query_as(ATTACHMENT)
+                .bind(sha256)
+                .fetch_optional(c)
+                .await)?;
         Ok(found.map(|(content,)| content))
     }
 
@@ -214,11 +214,13 @@ impl Store {
         &self,
         record_id: &str,
     ) -> Result<Vec<DeliveryView>, StoreError> {
-        let rows: Vec<DeliveryRow> = on!(&self.pools().reader, |c| sqlx::query_as(OF_RECORD)
+        let rows: Vec<DeliveryRow> =
+            read!(self, "read the deliveries of a record", |c| sqlx::query_as(
+                OF_RECORD
+            )
             .bind(record_id)
             .fetch_all(c)
-            .await)
-        .map_err(StoreError::while_doing("read the deliveries of a record"))?;
+            .await)?;
         rows.into_iter().map(DeliveryRow::understand).collect()
     }
 }

@@ -3,15 +3,30 @@
 //! While one commit is on its way the next batch gathers. A batch that meets a conflict with
 //! another process is tried again as a whole, then one by one, so that an error of one item never
 //! loses the others. Nobody hears "done" before the commit.
+//!
+//! While the database does not answer, the task keeps what waits and tries again until it does.
+//! A caller of the hub waits [`Limits::wait`] and is then told to come back; an outcome of a
+//! delivery waits for as long as it takes, since it is known nowhere else. What was being claimed
+//! when the connection broke may or may not be claimed; the first transaction after an outage
+//! hands it back and renews the leases of what is in hand ([`Leases`]).
+
+mod leases;
 
 use super::claim::{ClaimRequest, Renewal, claim, renew};
-use super::db::{Pools, Tx};
+use super::db::{Db, Pools, Tx, on};
+use super::outage::Health;
 use super::settle::{ProgressUpdate, release, save_progress, settle};
 use super::submit::submit;
 use super::{Claim, NewSubmission, Settlement, StoreError, SubmitOutcome};
 use crate::record::DeliveryId;
+use leases::Leases;
+#[cfg(test)]
+pub(super) use leases::SHARED;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// How many commands may wait; more make the caller wait.
 const WAITING_MAX: usize = 1024;
@@ -19,6 +34,21 @@ const WAITING_MAX: usize = 1024;
 const BATCH_MAX: usize = 256;
 /// How often a conflict is tried again before it is reported.
 const CONFLICT_TRIES_MAX: usize = 3;
+/// Pause between two tries while the database does not answer.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// A transaction that takes longer hangs; slow is not hanging.
+const TRANSACTION_MAX: Duration = Duration::from_secs(30);
+/// How long a store that is being closed waits for a database that does not answer.
+const CLOSING_WAIT: Duration = Duration::from_secs(5);
+
+/// Writes what changes nothing, to learn whether the database can write at all: the header of the
+/// file, or no more than a lock that a read-only server refuses.
+const PROBE_SQLITE: &str = "PRAGMA user_version = 1";
+const PROBE_POSTGRES: &str = "LOCK TABLE accounts IN ROW EXCLUSIVE MODE";
+#[cfg(test)]
+pub(super) const SQLITE: [&str; 1] = [PROBE_SQLITE];
+#[cfg(test)]
+pub(super) const POSTGRES: [&str; 1] = [PROBE_POSTGRES];
 
 /// What can be asked of the writer.
 pub(super) enum Command {
@@ -28,6 +58,25 @@ pub(super) enum Command {
     Release(Vec<(DeliveryId, i64)>),
     Renew(Renewal),
     Claim(ClaimRequest),
+}
+
+impl Command {
+    /// Returns whether an outage ends the wait at once: both carry a moment that would be stale,
+    /// and are asked again soon.
+    fn cannot_wait(&self) -> bool {
+        match self {
+            Self::Claim(_) | Self::Renew(_) => true,
+            Self::Submit(_) | Self::Settle(_) | Self::Progress(_) | Self::Release(_) => false,
+        }
+    }
+
+    /// Returns whether it is known nowhere else and must not be given up.
+    fn must_be_kept(&self) -> bool {
+        match self {
+            Self::Settle(_) | Self::Progress(_) | Self::Release(_) => true,
+            Self::Submit(_) | Self::Claim(_) | Self::Renew(_) => false,
+        }
+    }
 }
 
 /// What the writer answers, in the same words.
@@ -42,22 +91,68 @@ pub(super) enum Answer {
 
 type Reply = oneshot::Sender<Result<Answer, StoreError>>;
 
+struct Waiting {
+    command: Command,
+    reply: Reply,
+}
+
 enum Message {
-    Work(Command, Reply),
+    Work(Waiting),
     Close,
+}
+
+/// How long callers wait, and what ends their wait early.
+#[derive(Clone)]
+pub(super) struct Limits {
+    pub(super) wait: Duration,
+    pub(super) closing: CancellationToken,
+}
+
+impl Limits {
+    /// Waits for `work`; what must be kept has no limit until the store is being closed.
+    async fn hold<T>(
+        &self,
+        kept: bool,
+        since: Instant,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let enough = async {
+            match kept {
+                false => tokio::time::sleep_until((since + self.wait).into()).await,
+                true => {
+                    self.closing.cancelled().await;
+                    tokio::time::sleep(CLOSING_WAIT).await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = enough => None,
+        }
+    }
 }
 
 /// The handle of the task.
 pub(super) struct Writer {
     messages: mpsc::Sender<Message>,
+    limits: Limits,
 }
 
 impl Writer {
     /// Starts the task; it ends when all handles are gone, or at [`Writer::close`].
-    pub(super) fn start(pools: Arc<Pools>) -> Self {
+    pub(super) fn start(pools: Arc<Pools>, health: Arc<Health>, limits: Limits) -> Self {
         let (messages, inbox) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(run(pools, inbox));
-        Self { messages }
+        let task = Task {
+            pools,
+            health,
+            inbox,
+            waiting: VecDeque::new(),
+            leases: Leases::default(),
+            closing: None,
+        };
+        tokio::spawn(task.run());
+        Self { messages, limits }
     }
 
     /// Hands a command over, in call order; the answer comes after the commit.
@@ -66,11 +161,20 @@ impl Writer {
         command: Command,
     ) -> Result<impl Future<Output = Result<Answer, StoreError>> + use<>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.messages
-            .send(Message::Work(command, reply))
+        let (kept, since) = (command.must_be_kept(), Instant::now());
+        let message = Message::Work(Waiting { command, reply });
+        self.limits
+            .hold(kept, since, self.messages.send(message))
             .await
+            .ok_or_else(|| StoreError::not_in_time("take work in"))?
             .map_err(|_| StoreError::Closed)?;
-        Ok(async move { answer.await.unwrap_or(Err(StoreError::Closed)) })
+        let limits = self.limits.clone();
+        Ok(async move {
+            match limits.hold(kept, since, answer).await {
+                Some(answer) => answer.unwrap_or(Err(StoreError::Closed)),
+                None => Err(StoreError::not_in_time("commit in time")),
+            }
+        })
     }
 
     /// Hands a command over and waits for its answer.
@@ -86,71 +190,187 @@ impl Writer {
     }
 }
 
-async fn run(pools: Arc<Pools>, mut inbox: mpsc::Receiver<Message>) {
-    let mut messages = Vec::with_capacity(BATCH_MAX);
-    let mut closing = false;
-    while !closing && inbox.recv_many(&mut messages, BATCH_MAX).await > 0 {
-        let mut commands = Vec::with_capacity(messages.len());
-        let mut replies = Vec::with_capacity(messages.len());
-        for message in messages.drain(..) {
-            match message {
-                Message::Work(command, reply) => {
-                    commands.push(command);
-                    replies.push(reply);
+struct Task {
+    pools: Arc<Pools>,
+    health: Arc<Health>,
+    inbox: mpsc::Receiver<Message>,
+    /// Taken out of the inbox and not answered yet, in order.
+    waiting: VecDeque<Waiting>,
+    leases: Leases,
+    /// When closing began.
+    closing: Option<Instant>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            let goes_on = match self.health.trouble() {
+                None => self.gather().await,
+                Some(trouble) => self.gather_in_trouble(&trouble).await,
+            };
+            if !goes_on {
+                return;
+            }
+            let count = self.waiting.len().min(BATCH_MAX);
+            let batch: Vec<Waiting> = self.waiting.drain(..count).collect();
+            self.answer(batch).await;
+        }
+    }
+
+    /// Waits for work. Returns false when there will be none.
+    async fn gather(&mut self) -> bool {
+        if !self.waiting.is_empty() {
+            return true;
+        }
+        if self.closing.is_some() {
+            return false;
+        }
+        let mut messages = Vec::new();
+        if self.inbox.recv_many(&mut messages, BATCH_MAX).await == 0 {
+            return false;
+        }
+        for message in messages {
+            self.take(message);
+        }
+        true
+    }
+
+    /// Lets a moment pass and gives up what cannot wait. Returns false when it is time to end.
+    async fn gather_in_trouble(&mut self, trouble: &StoreError) -> bool {
+        tokio::time::sleep(RETRY_PAUSE).await;
+        while self.waiting.len() < WAITING_MAX {
+            match self.inbox.try_recv() {
+                Ok(message) => self.take(message),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    self.closing.get_or_insert_with(Instant::now);
+                    break;
                 }
-                Message::Close => closing = true,
             }
         }
-        let answers = answer_all(&pools, &commands).await;
-        for (reply, answer) in replies.into_iter().zip(answers) {
-            // The caller may have gone away; what it asked for is done all the same.
-            let _ = reply.send(answer);
+        let too_late = self
+            .closing
+            .is_some_and(|since| since.elapsed() > CLOSING_WAIT);
+        for waiting in std::mem::take(&mut self.waiting) {
+            // Who posted and went away was told to come back, and will.
+            let gone = waiting.reply.is_closed() && !waiting.command.must_be_kept();
+            if too_late || waiting.command.cannot_wait() {
+                let _ = waiting.reply.send(Err(trouble.clone()));
+            } else if !gone {
+                self.waiting.push_back(waiting);
+            }
         }
+        !too_late && (self.closing.is_none() || !self.waiting.is_empty())
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Work(mut waiting) => {
+                self.leases.note(&mut waiting.command);
+                self.waiting.push_back(waiting);
+            }
+            Message::Close => self.closing = Some(Instant::now()),
+        }
+    }
+
+    /// Answers every command with its own result; in an outage, keeps what was not answered.
+    async fn answer(&mut self, batch: Vec<Waiting>) {
+        let commands: Vec<&Command> = batch.iter().map(|waiting| &waiting.command).collect();
+        let (answers, outage) = self.answer_all(&commands).await;
+        if let Some(error) = outage {
+            let unknown = commands.iter().skip(answers.len()).copied();
+            self.leases.doubt(unknown);
+            self.health.failed(&error);
+        } else {
+            self.leases.settled();
+            self.health.answered();
+        }
+        let mut answers = answers.into_iter();
+        let mut kept = Vec::new();
+        for waiting in batch {
+            match answers.next() {
+                // The caller may have gone away; what it asked for is done all the same.
+                Some(answer) => drop(waiting.reply.send(answer)),
+                None => kept.push(waiting),
+            }
+        }
+        for waiting in kept.into_iter().rev() {
+            self.waiting.push_front(waiting);
+        }
+    }
+
+    /// Returns the answers so far, and what ended them early if it was an outage.
+    async fn answer_all(
+        &self,
+        commands: &[&Command],
+    ) -> (Vec<Result<Answer, StoreError>>, Option<StoreError>) {
+        let mut answers = Vec::with_capacity(commands.len());
+        match self.commit_with_retries(commands).await {
+            Ok(done) => return (done.into_iter().map(Ok).collect(), None),
+            Err(error) if error.is_outage() => return (answers, Some(error)),
+            Err(error) if commands.len() == 1 || !error.concerns_one_item() => {
+                let refused = commands.iter().map(|_| Err(error.clone())).collect();
+                return (refused, None);
+            }
+            Err(_) => {}
+        }
+        for command in commands {
+            match self.commit_with_retries(&[command]).await {
+                Ok(mut done) => answers.push(Ok(done.remove(0))),
+                Err(error) if error.is_outage() => return (answers, Some(error)),
+                Err(error) => answers.push(Err(error)),
+            }
+        }
+        (answers, None)
+    }
+
+    async fn commit_with_retries(&self, commands: &[&Command]) -> Result<Vec<Answer>, StoreError> {
+        let mut tries = 1;
+        loop {
+            let committed = tokio::time::timeout(TRANSACTION_MAX, self.commit(commands))
+                .await
+                .unwrap_or_else(|_| Err(StoreError::not_in_time("commit a transaction")));
+            match committed {
+                Err(error)
+                    if error.is_conflict() && !error.is_outage() && tries < CONFLICT_TRIES_MAX =>
+                {
+                    tries += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn commit(&self, commands: &[&Command]) -> Result<Vec<Answer>, StoreError> {
+        let mut tx = self
+            .pools
+            .writer
+            .begin_write()
+            .await
+            .map_err(StoreError::while_doing("begin a transaction"))?;
+        if self.health.is_failing() {
+            probe(&mut tx).await?;
+            self.leases.recover(&mut tx).await?;
+        }
+        let answers = answer_in(&mut tx, commands).await?;
+        tx.commit()
+            .await
+            .map_err(StoreError::while_doing("commit a transaction"))?;
+        Ok(answers)
     }
 }
 
-/// Answers every command, each with its own result.
-async fn answer_all(pools: &Pools, commands: &[Command]) -> Vec<Result<Answer, StoreError>> {
-    let all: Vec<&Command> = commands.iter().collect();
-    match commit_with_retries(pools, &all).await {
-        Ok(answers) => return answers.into_iter().map(Ok).collect(),
-        Err(error) if commands.len() == 1 || !error.concerns_one_item() => {
-            return commands.iter().map(|_| Err(error.clone())).collect();
-        }
-        Err(_) => {}
-    }
-    let mut answers = Vec::with_capacity(commands.len());
-    for command in commands {
-        let answer = commit_with_retries(pools, &[command]).await;
-        answers.push(answer.map(|mut answers| answers.remove(0)));
-    }
-    answers
-}
-
-async fn commit_with_retries(
-    pools: &Pools,
-    commands: &[&Command],
-) -> Result<Vec<Answer>, StoreError> {
-    let mut tries = 1;
-    loop {
-        match commit(pools, commands).await {
-            Err(error) if error.is_conflict() && tries < CONFLICT_TRIES_MAX => tries += 1,
-            result => return result,
-        }
-    }
-}
-
-async fn commit(pools: &Pools, commands: &[&Command]) -> Result<Vec<Answer>, StoreError> {
-    let mut tx = pools
-        .writer
-        .begin_write()
+/// Asks for a write, so that "it answers" means that it can keep something.
+async fn probe(tx: &mut Tx) -> Result<(), StoreError> {
+    let text = match tx {
+        Db::Sqlite(_) => PROBE_SQLITE,
+        Db::Postgres(_) => PROBE_POSTGRES,
+    };
+    on!(tx, |c| sqlx::raw_sql(text)
+        .execute(&mut **c)
         .await
-        .map_err(StoreError::while_doing("begin a transaction"))?;
-    let answers = answer_in(&mut tx, commands).await?;
-    tx.commit()
-        .await
-        .map_err(StoreError::while_doing("commit a transaction"))?;
-    Ok(answers)
+        .map(drop))
+    .map_err(StoreError::while_doing("write"))
 }
 
 /// Does the commands of one kind together, first what frees deliveries, last what takes them.

@@ -1,5 +1,6 @@
 //! A hub, practice platforms and their callers, each as a real process on free loopback ports.
 
+use crate::backend::Backend;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
@@ -158,9 +159,10 @@ impl Platforms {
 
 /// A hub on a database of its own, with an account for the OA and one for an operator.
 pub(crate) struct Hub {
-    folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
+    // Before the back end, which can only be removed when nobody uses it any more.
     process: Option<Process>,
+    backend: Backend,
     pub(crate) url: String,
     pub(crate) oa_key: String,
     pub(crate) operator_key: String,
@@ -169,19 +171,22 @@ pub(crate) struct Hub {
 impl Hub {
     /// Starts a hub; `environment` is added to its own.
     pub(crate) fn start(environment: &[(String, String)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let database = format!("sqlite://{}", folder.path().join("hub.db").display());
+        Self::start_on(Backend::chosen(), environment)
+    }
+
+    /// Starts a hub on a certain database and queue.
+    pub(crate) fn start_on(backend: Backend, environment: &[(String, String)]) -> Self {
         let mut all: Vec<(String, String)> = vec![
-            ("SYNCHUB__STORE__URL".into(), database),
             ("SYNCHUB__HTTP__LISTEN".into(), "127.0.0.1:0".into()),
             ("SYNCHUB__DELIVER__LEASE_MS".into(), "3000".into()),
             ("SYNCHUB__LOG__LEVEL".into(), "info".into()),
         ];
+        all.extend(backend.environment());
         all.extend_from_slice(environment);
         let mut hub = Self {
-            folder,
             environment: all,
             process: None,
+            backend,
             url: String::new(),
             oa_key: String::new(),
             operator_key: String::new(),
@@ -232,8 +237,8 @@ impl Hub {
         self.process.as_ref().expect("it runs").log()
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     fn command(&self) -> Command {

@@ -1,6 +1,7 @@
 //! The hub as its callers, its operators and the platforms meet it: real processes, real sockets,
 //! a real database file for each test.
 
+mod backend;
 mod connectors;
 mod crash;
 mod hub;

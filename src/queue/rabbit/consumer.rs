@@ -2,7 +2,7 @@
 
 use super::link::{Link, let_go};
 use super::message;
-use super::topology::{declare, queue_of};
+use super::topology::Topology;
 use crate::queue::{Handled, Receipt, Work};
 use futures_util::{FutureExt, StreamExt};
 use lapin::Acker;
@@ -31,6 +31,7 @@ impl Consumer {
     /// Begins to fetch as soon as somebody asks.
     pub(super) fn start(
         link: Arc<Link>,
+        topology: Topology,
         platform: &str,
         prefetch: u16,
         shutdown: CancellationToken,
@@ -40,6 +41,7 @@ impl Consumer {
         let (wanted, want) = watch::channel(false);
         let fetcher = Fetcher {
             link,
+            topology,
             platform: platform.to_owned(),
             prefetch,
             fetch,
@@ -75,6 +77,7 @@ impl Consumer {
 
 struct Fetcher {
     link: Arc<Link>,
+    topology: Topology,
     platform: String,
     prefetch: u16,
     fetch: mpsc::Sender<Work>,
@@ -144,13 +147,13 @@ impl Fetcher {
     }
 
     async fn subscribe(&self, channel: &Channel) -> lapin::Result<lapin::Consumer> {
-        declare(channel, &self.platform).await?;
+        self.topology.declare(channel, &self.platform).await?;
         channel
             .basic_qos(self.prefetch, BasicQosOptions::default())
             .await?;
         channel
             .basic_consume(
-                queue_of(&self.platform).into(),
+                self.topology.queue_of(&self.platform).into(),
                 "".into(),
                 BasicConsumeOptions::default(),
                 FieldTable::default(),

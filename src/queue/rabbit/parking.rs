@@ -1,7 +1,7 @@
 //! Looks at the messages that were put aside, without taking them away.
 
 use super::link::Link;
-use super::topology::{PARKING, declare_parking};
+use super::topology::Topology;
 use crate::clock::now_ms;
 use crate::queue::{Parked, QueueError};
 use lapin::message::Delivery;
@@ -16,8 +16,8 @@ const EXAMPLE_MAX: usize = 80;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Returns what was put aside, by queue and reason; of the oldest 200 messages.
-pub(super) async fn peek(link: &Link) -> Result<Vec<Parked>, QueueError> {
-    match tokio::time::timeout(PATIENCE, fetch(link)).await {
+pub(super) async fn peek(link: &Link, topology: &Topology) -> Result<Vec<Parked>, QueueError> {
+    match tokio::time::timeout(PATIENCE, fetch(link, topology)).await {
         Ok(Ok(messages)) => Ok(gather(&messages)),
         Ok(Err(error)) => Err(QueueError::Away(error.to_string())),
         Err(_) => Err(QueueError::Away(
@@ -27,13 +27,14 @@ pub(super) async fn peek(link: &Link) -> Result<Vec<Parked>, QueueError> {
     }
 }
 
-async fn fetch(link: &Link) -> lapin::Result<Vec<Delivery>> {
+async fn fetch(link: &Link, topology: &Topology) -> lapin::Result<Vec<Delivery>> {
     let channel = link.channel().await;
-    declare_parking(&channel).await?;
+    topology.declare_parking(&channel).await?;
+    let parking = topology.parking();
     let mut messages = Vec::new();
     while messages.len() < LOOKED_AT_MAX {
         let options = BasicGetOptions { no_ack: false };
-        match channel.basic_get(PARKING.into(), options).await? {
+        match channel.basic_get(parking.as_str().into(), options).await? {
             Some(message) => messages.push(message.delivery),
             None => break,
         }
@@ -74,7 +75,10 @@ fn gather(messages: &[Delivery]) -> Vec<Parked> {
 
 /// Returns queue, reason and time of what the broker wrote about a dead letter.
 fn origin(message: &Delivery) -> (String, String, i64) {
-    let unknown = || (PARKING.to_owned(), "unknown".to_owned(), now_ms());
+    let unknown = || {
+        let queue = message.routing_key.as_str().to_owned();
+        (queue, "unknown".to_owned(), now_ms())
+    };
     let death = message
         .properties
         .headers()

@@ -6,7 +6,7 @@
 use super::link::{Link, let_go};
 use super::message;
 use super::offers::Offers;
-use super::topology::{declare, platform_of, queue_of};
+use super::topology::Topology;
 use crate::record::DeliveryId;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::Confirmation;
@@ -53,6 +53,7 @@ impl Depths {
 /// Publishes until `shutdown`, then what is left.
 pub(super) async fn run(
     link: Arc<Link>,
+    topology: Topology,
     offers: Arc<Offers>,
     mut asked: mpsc::Receiver<Question>,
     shutdown: CancellationToken,
@@ -65,6 +66,7 @@ pub(super) async fn run(
         };
         let mut publisher = Publisher {
             channel,
+            topology: &topology,
             offers: &offers,
             declared: HashSet::new(),
             on_their_way: HashMap::new(),
@@ -88,6 +90,7 @@ pub(super) async fn run(
 
 struct Publisher<'a> {
     channel: Channel,
+    topology: &'a Topology,
     offers: &'a Offers,
     declared: HashSet<String>,
     on_their_way: HashMap<String, usize>,
@@ -184,7 +187,7 @@ impl Publisher<'_> {
         ids: &[DeliveryId],
     ) -> lapin::Result<lapin::PublisherConfirm> {
         if !self.declared.contains(platform) {
-            declare(&self.channel, platform).await?;
+            self.topology.declare(&self.channel, platform).await?;
             self.declared.insert(platform.to_owned());
         }
         let options = BasicPublishOptions {
@@ -197,7 +200,7 @@ impl Publisher<'_> {
         self.channel
             .basic_publish(
                 "".into(),
-                queue_of(platform).into(),
+                self.topology.queue_of(platform).into(),
                 options,
                 &message::write(ids),
                 properties,
@@ -229,7 +232,7 @@ impl Publisher<'_> {
             }
         };
         // The queue is gone. Which message was returned is told by the message itself.
-        if let Some(platform) = platform_of(returned.routing_key.as_str()) {
+        if let Some(platform) = self.topology.platform_of(returned.routing_key.as_str()) {
             tracing::warn!(
                 platform,
                 "The queue of {platform} was gone; it is made anew"
@@ -243,7 +246,9 @@ impl Publisher<'_> {
 
     /// Declaring says how many messages wait, and makes a queue that was deleted anew.
     async fn depth(&mut self, platform: &str) -> Result<u32, String> {
-        let queue = declare(&self.channel, platform)
+        let queue = self
+            .topology
+            .declare(&self.channel, platform)
             .await
             .map_err(|error| error.to_string())?;
         self.declared.insert(platform.to_owned());

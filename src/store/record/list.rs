@@ -2,7 +2,7 @@
 
 use super::super::bulk::{Cell, bind_cells};
 use super::super::condition::Condition;
-use super::super::db::on;
+use super::super::outage::read;
 use super::super::{RecordState, Store, StoreError};
 use super::{RecordRow, RecordSummary, record_columns};
 use crate::record::DeliveryState;
@@ -59,13 +59,12 @@ impl Store {
         let pattern = filter.text.as_deref().map(contains_pattern);
         let before = cursor.and_then(parse_cursor);
         let (text, cells) = list_text(filter, pattern.as_deref(), before, limit + 1);
-        let mut rows: Vec<RecordRow> = on!(&self.pools().reader, |c| bind_cells!(
-            sqlx::query_as(AssertSqlSafe(text)),
+        let mut rows: Vec<RecordRow> = read!(self, "list records", |c| bind_cells!(
+            sqlx::query_as(AssertSqlSafe(text.as_str())),
             &cells
         )
         .fetch_all(c)
-        .await)
-        .map_err(StoreError::while_doing("list records"))?;
+        .await)?;
         let more = rows.len() as i64 > limit;
         rows.truncate(limit as usize);
         let next = rows

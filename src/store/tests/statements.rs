@@ -5,7 +5,7 @@ use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
     account, claim, due, failure, operate, platform, record, replay, schema, sender, settle, steer,
-    submit, trace,
+    submit, trace, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -22,11 +22,21 @@ fn bulks() -> Vec<&'static Bulk> {
 
 fn statements(postgres: bool) -> Vec<String> {
     let own: Vec<&[&'static str]> = if postgres {
-        vec![&claim::POSTGRES, &due::POSTGRES, &schema::POSTGRES]
+        vec![
+            &claim::POSTGRES,
+            &due::POSTGRES,
+            &schema::POSTGRES,
+            &writer::POSTGRES,
+        ]
     } else {
-        vec![&claim::SQLITE, &due::SQLITE, &schema::SQLITE]
+        vec![
+            &claim::SQLITE,
+            &due::SQLITE,
+            &schema::SQLITE,
+            &writer::SQLITE,
+        ]
     };
-    let shared: [&[&'static str]; 12] = [
+    let shared: [&[&'static str]; 13] = [
         &[PING, submit::INSERT_ATTACHMENT],
         &claim::SHARED,
         &due::SHARED,
@@ -39,6 +49,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &replay::SHARED,
         &sender::SHARED,
         &trace::SHARED,
+        &writer::SHARED,
     ];
     let mut texts = shared.concat();
     texts.extend(own.concat());
@@ -84,7 +95,7 @@ fn list_texts() -> Vec<String> {
 async fn prepare_all(url: &str, postgres: bool) {
     let store = Store::open(url).await.unwrap();
     store.migrate().await.unwrap();
-    let pools = Pools::open(url).await.unwrap();
+    let pools = Pools::open(url, store.patience()).await.unwrap();
     for text in statements(postgres) {
         let prepared = on!(&pools.writer, |c| {
             let mut connection = c.acquire().await.unwrap();
@@ -112,10 +123,10 @@ async fn every_statement_is_understood_by_sqlite() {
 }
 
 #[tokio::test]
+#[ignore = "needs PostgreSQL; `tests/run postgres` provides it"]
 async fn every_statement_is_understood_by_postgres() {
-    // Without a server there is nothing to ask; `tests/run` starts one.
-    let Some(url) = postgres_url() else { return };
-    prepare_all(&new_postgres_database(&url).await, true).await;
+    let database = PostgresDatabase::create().await;
+    prepare_all(&database.url, true).await;
 }
 
 /// Statements that count everything, and say so.

@@ -314,7 +314,7 @@ async fn a_newer_schema_is_refused() {
     store.migrate().await.unwrap();
     assert!(store.migration_state().await.unwrap().is_current());
     on!(&store.pools().writer, |c| sqlx::query(
-        "UPDATE _sqlx_migrations SET version = 9999"
+        "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1"
     )
     .execute(c)
     .await
