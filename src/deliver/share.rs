@@ -125,12 +125,11 @@ pub(super) async fn keep_share(
         let beaten = tokio::select! {
             () = shutdown.cancelled() => break,
             // A store that does not answer must not keep this process from falling silent.
-            beaten = tokio::time::timeout(beat, store.beat(&me, now_ms())) => beaten,
+            beaten = store.beat(&me, now_ms(), beat / 2) => beaten,
         };
         match beaten {
-            Ok(Ok(senders)) => peers.note(&senders, begun, Instant::now()),
-            Ok(Err(error)) => tracing::debug!(%error, "Cannot count the senders"),
-            Err(_) => tracing::debug!("The store does not say who sends"),
+            Ok(senders) => peers.note(&senders, begun, Instant::now()),
+            Err(error) => tracing::debug!(%error, "Cannot count the senders"),
         }
         let share = peers.share(Instant::now());
         let changed = told.send_if_modified(|old| std::mem::replace(old, share) != share);
@@ -147,9 +146,8 @@ pub(super) async fn keep_share(
             () = tokio::time::sleep(beat) => {}
         }
     }
-    let leaving = tokio::time::timeout(beat * DEAD_AFTER, store.leave(&me, now_ms())).await;
-    if !matches!(leaving, Ok(Ok(()))) {
-        tracing::debug!("Could not take this process off the list; the others will find it dead");
+    if let Err(error) = store.leave(&me, now_ms(), beat).await {
+        tracing::debug!(%error, "Could not take this process off the list; the others will find it dead");
     }
 }
 

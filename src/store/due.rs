@@ -1,12 +1,15 @@
 //! What is due, for the sweep that makes lost wake-ups harmless.
 
-use super::db::{Db, on};
-use super::outage::read;
+use super::db::Db;
+use super::outage::{once, read};
 use super::{Store, StoreError};
 use crate::record::DeliveryId;
+use std::time::Duration;
 
 /// Up to here the due deliveries of a platform are counted; a sweep must not read a backlog.
 const COUNTED_MAX: i64 = 1000;
+/// How long noting offers may take.
+const OFFER_WAIT: Duration = Duration::from_secs(5);
 
 /// Steps from platform to platform through the index instead of reading every due row.
 macro_rules! platforms {
@@ -98,19 +101,19 @@ impl Store {
         offered_before: i64,
         limit: i64,
     ) -> Result<Vec<DeliveryId>, StoreError> {
-        let writer = &self.pools().writer;
-        let text = match writer {
+        let text = match &self.pools().writer {
             Db::Sqlite(_) => OFFER,
             Db::Postgres(_) => OFFER_POSTGRES,
         };
-        let ids: Vec<(String,)> = on!(writer, |c| sqlx::query_as(text)
-            .bind(now)
-            .bind(platform)
-            .bind(offered_before)
-            .bind(limit)
-            .fetch_all(c)
-            .await)
-        .map_err(StoreError::while_doing("note what is offered"))?;
+        let ids: Vec<(String,)> = once!(self, OFFER_WAIT, "note what is offered", |c| {
+            sqlx::query_as(text)
+                .bind(now)
+                .bind(platform)
+                .bind(offered_before)
+                .bind(limit)
+                .fetch_all(c)
+                .await
+        })?;
         let mut ids: Vec<DeliveryId> = ids.into_iter().map(|(id,)| id.into()).collect();
         // Ids sort by time, so older records go first.
         ids.sort_by(|a, b| a.as_str().cmp(b.as_str()));

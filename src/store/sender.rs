@@ -3,8 +3,10 @@
 //! Whether another process lives is told by its counter moving, never by comparing the clocks of
 //! two machines.
 
-use super::db::{Db, on};
+use super::db::Db;
+use super::outage::once;
 use super::{Store, StoreError};
+use std::time::Duration;
 
 /// Rows of processes that ended without a word are kept this long, in milliseconds.
 const FORGET_AFTER_MS: i64 = 3_600_000;
@@ -24,31 +26,36 @@ impl Store {
         matches!(self.pools().writer, Db::Postgres(_))
     }
 
-    /// Counts the sending process `id` up, then returns all of them with their counters, by id.
-    pub async fn beat(&self, id: &str, now: i64) -> Result<Vec<(String, i64)>, StoreError> {
-        let failed = StoreError::while_doing("count the senders");
-        on!(&self.pools().writer, |c| sqlx::query(BEAT)
+    /// Counts the sending process `id` up, then returns all of them with their counters, by id;
+    /// gives up after `wait`.
+    pub async fn beat(
+        &self,
+        id: &str,
+        now: i64,
+        wait: Duration,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        once!(self, wait, "count a sender", |c| sqlx::query(BEAT)
             .bind(id)
             .bind(now)
             .execute(c)
             .await
-            .map(drop))
-        .map_err(&failed)?;
+            .map(drop))?;
         // Read after the beat is committed: whoever sees this beat knows that it was seen.
-        on!(&self.pools().writer, |c| sqlx::query_as(SENDERS)
-            .fetch_all(c)
-            .await)
-        .map_err(&failed)
+        once!(self, wait, "read the senders", |c| {
+            sqlx::query_as(SENDERS).fetch_all(c).await
+        })
     }
 
-    /// Takes the sending process `id` off the list, and those that have been silent for long.
-    pub async fn leave(&self, id: &str, now: i64) -> Result<(), StoreError> {
-        on!(&self.pools().writer, |c| sqlx::query(LEAVE)
-            .bind(id)
-            .bind(now - FORGET_AFTER_MS)
-            .execute(c)
-            .await
-            .map(drop))
-        .map_err(StoreError::while_doing("take a sender off the list"))
+    /// Takes the sending process `id` off the list, and those that have been silent for long;
+    /// gives up after `wait`.
+    pub async fn leave(&self, id: &str, now: i64, wait: Duration) -> Result<(), StoreError> {
+        once!(self, wait, "take a sender off the list", |c| {
+            sqlx::query(LEAVE)
+                .bind(id)
+                .bind(now - FORGET_AFTER_MS)
+                .execute(c)
+                .await
+                .map(drop)
+        })
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 const ENTRIES: usize = 1_000;
 
 /// Returns how many deliveries to a platform are in these states.
-async fn count(hub: &Hub, platform: &str, states: &[&str]) -> i64 {
+pub(crate) async fn count(hub: &Hub, platform: &str, states: &[&str]) -> i64 {
     let (_, list) = hub.get("/v1/platforms").await;
     let items = list["items"].as_array().expect("a list");
     let item = items
@@ -19,7 +19,7 @@ async fn count(hub: &Hub, platform: &str, states: &[&str]) -> i64 {
         .sum()
 }
 
-async fn wait_for(hub: &Hub, platform: &str, wanted: usize) {
+pub(crate) async fn wait_for(hub: &Hub, platform: &str, wanted: usize) {
     eventually(|| async {
         let done = count(hub, platform, &["delivered", "confirmed"]).await;
         if done >= wanted as i64 {
@@ -31,7 +31,7 @@ async fn wait_for(hub: &Hub, platform: &str, wanted: usize) {
     .await;
 }
 
-async fn assert_each_once(platforms: &Platforms, platform: &str, wanted: usize) {
+pub(crate) async fn assert_each_once(platforms: &Platforms, platform: &str, wanted: usize) {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for article in platforms.articles(platform).await {
         *counts

@@ -6,5 +6,7 @@ mod connectors;
 mod crash;
 mod hub;
 mod intake;
+mod rabbitmq;
 mod samples;
+mod servers;
 mod trouble;
