@@ -40,7 +40,7 @@ enum Verb {
     /// Show the whole way: a hub, three practice platforms, sample entries, and who shows what
     Demo(demo::DemoArgs),
     /// Take submissions in and send them
-    Serve,
+    Serve(serve::ServeArgs),
     /// Run the three practice platforms alone
     Sandbox(serve::SandboxArgs),
     /// Take submission files in, as the OA would post them
@@ -101,7 +101,7 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
     )?;
     match cli.verb {
         Verb::Demo(args) => demo::demo(settings, args, output).await,
-        Verb::Serve => serve::serve(settings).await,
+        Verb::Serve(args) => serve::serve(settings, args).await,
         Verb::Sandbox(args) => serve::sandbox(args, output).await,
         Verb::Submit(args) => submit::submit(&settings, args, output).await,
         Verb::Why(args) => operations::why(&settings, args, output).await,

@@ -80,8 +80,14 @@ impl StoreSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueSettings {
-    /// `embedded:`.
+    /// `embedded:`, `amqp://…` or `amqps://…`.
     pub url: String,
+    /// Certificates of a private authority for `amqps`, as PEM; empty for those of the system.
+    pub ca_file: String,
+    /// Messages fetched ahead per platform and process.
+    pub prefetch: u16,
+    /// What nobody took from the broker is offered again after so long, in milliseconds.
+    pub grace_ms: u64,
     /// First word of the names of queues and exchanges, so that several hubs can share a broker.
     pub prefix: String,
 }
@@ -113,16 +119,8 @@ pub struct DeliverSettings {
     pub lease_ms: u64,
     /// How often what is due and unclaimed is offered again, in milliseconds.
     pub sweep_ms: u64,
-}
-
-impl DeliverSettings {
-    /// Returns the options of [`crate::deliver`].
-    pub fn options(&self) -> crate::deliver::DeliverOptions {
-        crate::deliver::DeliverOptions {
-            lease: Duration::from_millis(self.lease_ms),
-            sweep: Duration::from_millis(self.sweep_ms),
-        }
-    }
+    /// How often a process tells the others that it sends, in milliseconds.
+    pub beat_ms: u64,
 }
 
 /// What others are told, and how.
@@ -216,6 +214,18 @@ impl Settings {
             poll: Duration::from_millis(events.poll_ms.max(EVENT_POLL_MS_MIN)),
             retention: Duration::from_millis(events.retention_ms),
         }))
+    }
+
+    /// Returns the options of [`crate::deliver`].
+    pub fn deliver_options(&self) -> crate::deliver::DeliverOptions {
+        crate::deliver::DeliverOptions {
+            lease: Duration::from_millis(self.deliver.lease_ms),
+            sweep: crate::queue::SweepOptions {
+                interval: Duration::from_millis(self.deliver.sweep_ms),
+                grace: Duration::from_millis(self.queue.grace_ms),
+            },
+            beat: Duration::from_millis(self.deliver.beat_ms),
+        }
     }
 
     /// Reads the settings: defaults < `file` (or `synchub.toml` here, if there is one) <

@@ -23,20 +23,24 @@ mod attempt;
 mod evidence;
 mod exchange;
 mod outcome;
+mod pace;
 mod plan;
 mod sender;
 mod session;
+mod share;
 mod transport;
 pub mod trial;
 
 pub use transport::{SendError, Transport};
 
 use crate::connector::Connectors;
-use crate::queue::{Queue, sweep};
+use crate::queue::{Queue, SweepOptions, sweep};
 use crate::store::Store;
 use sender::{Sender, Surroundings};
+use share::{Share, keep_share};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,8 +49,10 @@ use tokio_util::task::TaskTracker;
 pub struct DeliverOptions {
     /// How long a claim is valid without renewal; also the wait after a crash.
     pub lease: Duration,
-    /// How often what is due and unclaimed is offered again.
-    pub sweep: Duration,
+    /// How what is due and unclaimed is offered again.
+    pub sweep: SweepOptions,
+    /// How often a process tells the others that it sends.
+    pub beat: Duration,
 }
 
 /// The senders at work.
@@ -73,11 +79,24 @@ impl Deliverer {
         let finished = CancellationToken::new();
         let (senders, keepers) = (TaskTracker::new(), TaskTracker::new());
         let owner = uuid::Uuid::now_v7().to_string();
+        let (told, shares) = watch::channel(Share::ALL);
+        if store.is_shared() {
+            told.send_replace(Share::NONE);
+            let me = owner.clone();
+            keepers.spawn(keep_share(
+                store.clone(),
+                me,
+                options.beat,
+                told,
+                finished.clone(),
+            ));
+        }
         let surroundings = Surroundings {
             store: store.clone(),
             queue: Arc::clone(queue),
             owner: owner.clone(),
             lease: options.lease,
+            shares,
             shutdown: shutdown.clone(),
         };
         for connector in connectors.iter() {

@@ -39,6 +39,15 @@ use utoipa_axum::routes;
 /// A body larger than this is checked and cleaned away from the tasks that answer others.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
+/// Which calls a process answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// All of them.
+    All,
+    /// Only those about itself: health, readiness, metrics.
+    Health,
+}
+
 /// What all handlers share.
 #[derive(Clone)]
 pub struct App {
@@ -49,6 +58,7 @@ pub struct App {
     timeout: Duration,
     metrics: Option<PrometheusHandle>,
     openapi: Arc<Value>,
+    calls: Calls,
 }
 
 #[derive(OpenApi)]
@@ -59,8 +69,9 @@ pub struct App {
 struct Description;
 
 impl App {
-    /// Makes the door to `intake`.
+    /// Makes the door to `intake` that answers `calls`.
     pub fn new(
+        calls: Calls,
         intake: Intake,
         settings: &crate::config::Http,
         metrics: Option<PrometheusHandle>,
@@ -73,6 +84,7 @@ impl App {
             timeout: Duration::from_millis(settings.timeout_ms),
             metrics,
             openapi: Arc::new(description()),
+            calls,
         }
     }
 
@@ -130,16 +142,24 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(operations::replay))
         .routes(routes!(operations::show_replay))
         .routes(routes!(operations::cancel_replay))
+        .routes(routes!(submissions::post_batch))
+        .merge(health_api())
+}
+
+fn health_api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .routes(routes!(health::openapi))
-        .routes(routes!(submissions::post_batch))
 }
 
 /// Returns the routes of the door.
 pub fn router(app: App) -> Router {
-    let (routes, _) = api().split_for_parts();
+    let (routes, _) = match app.calls {
+        Calls::All => api().split_for_parts(),
+        Calls::Health => health_api().split_for_parts(),
+    };
     let request_id = HeaderName::from_static("x-request-id");
     routes
         .fallback(async || Problem::not_found("这个地址"))

@@ -22,6 +22,7 @@ mod platform;
 mod record;
 mod replay;
 mod schema;
+mod sender;
 mod settle;
 mod steer;
 mod submission;

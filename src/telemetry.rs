@@ -14,7 +14,11 @@ const SECONDS: [f64; 12] = [
 
 /// Starts the log on standard error. A second call changes nothing.
 pub fn start_log(log: &Log) {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    if !log.level.contains("lapin") {
+        // Whatever it has to say is said by the queue, once per outage.
+        filter = filter.add_directive("lapin=off".parse().expect("a directive"));
+    }
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

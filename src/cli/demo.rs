@@ -53,6 +53,7 @@ pub(super) async fn demo(
     let samples = Samples::read(&args.samples)?;
     let folder = tempfile::tempdir()?;
     settings.store.url = format!("sqlite://{}", folder.path().join("hub.db").display());
+    settings.queue.url = "embedded:".to_owned();
     settings.log.level =
         std::env::var("SYNCHUB__LOG__LEVEL").unwrap_or_else(|_| "error".to_owned());
     telemetry::start_log(&settings.log);
@@ -78,7 +79,12 @@ pub(super) async fn demo(
             args.port
         ))?;
     let url = format!("http://{}", listener.local_addr()?);
-    let app = http::App::new(intake, &settings.http, telemetry::start_metrics());
+    let app = http::App::new(
+        http::Calls::All,
+        intake,
+        &settings.http,
+        telemetry::start_metrics(),
+    );
     let (end, ending) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(http::serve(listener, app, async {
         let _ = ending.await;

@@ -44,6 +44,7 @@ pub(super) async fn doctor(settings: &Settings, output: &Output) -> anyhow::Resu
     let mut checks = vec![clock(), catalogue(settings)];
     checks.extend(connectors(settings));
     checks.extend(database(settings).await);
+    checks.push(queue(settings).await);
     let healthy = checks.iter().all(|check| check.grade != Grade::Fail);
     output.show(&json!({"healthy": healthy, "checks": checks}), || {
         let mut text = String::new();
@@ -143,6 +144,25 @@ fn connectors(settings: &Settings) -> Vec<Check> {
         ));
     }
     checks
+}
+
+async fn queue(settings: &Settings) -> Check {
+    const HINT: &str = "queue.url (SYNCHUB__QUEUE__URL), and for amqps queue.ca_file; is the broker up, and does it let this user in?";
+    let queue = match hub::queue(settings) {
+        Ok(queue) => queue,
+        Err(error) => return checked(Grade::Fail, "queue", format!("{error:#}"), HINT),
+    };
+    let parked = queue.parked().await;
+    queue.close().await;
+    match parked {
+        Err(error) => checked(Grade::Fail, "queue", error.to_string(), HINT),
+        Ok(parked) if parked.is_empty() => checked(Grade::Ok, "queue", "answers", ""),
+        Ok(parked) => {
+            let count: i64 = parked.iter().map(|it| it.count).sum();
+            let detail = format!("{count} messages were put aside");
+            checked(Grade::Warn, "queue", detail, "synchub failures")
+        }
+    }
 }
 
 async fn database(settings: &Settings) -> Vec<Check> {

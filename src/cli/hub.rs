@@ -6,7 +6,9 @@ use crate::config::Settings;
 use crate::connector::{Connectors, References};
 use crate::deliver::Deliverer;
 use crate::intake::Intake;
-use crate::queue::{EmbeddedQueue, EventOptions, EventPublisher, Queue};
+use crate::queue::{
+    EmbeddedQueue, EventOptions, EventPublisher, Queue, RabbitOptions, RabbitQueue,
+};
 use crate::store::Store;
 use std::sync::Arc;
 
@@ -59,6 +61,32 @@ pub(super) fn load_connectors(settings: &Settings, references: &References) -> C
     connectors
 }
 
+/// Makes the queue that the settings name; does not wait for a broker.
+pub(super) fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
+    let queue = &settings.queue;
+    match queue.url.split(':').next().unwrap_or_default() {
+        "embedded" => Ok(Arc::new(EmbeddedQueue::new())),
+        "amqp" | "amqps" => {
+            let options = RabbitOptions {
+                url: queue.url.clone(),
+                ca_file: Some(&queue.ca_file)
+                    .filter(|it| !it.is_empty())
+                    .map(Into::into),
+                prefetch: queue.prefetch,
+                prefix: queue.prefix.clone(),
+                name: format!("synchub {}", std::process::id()),
+            };
+            let rabbit = RabbitQueue::start(options)
+                .hint("queue.url (SYNCHUB__QUEUE__URL) is amqps://user:password@host:port/vhost")?;
+            Ok(Arc::new(rabbit))
+        }
+        scheme => Err(super::hint::failure(
+            format!("queue.url has the scheme `{scheme}:`, which this release does not know"),
+            "set queue.url to \"embedded:\", amqp://… or amqps://…",
+        )),
+    }
+}
+
 /// Puts the door for submissions together.
 pub(super) fn intake(
     settings: &Settings,
@@ -68,19 +96,9 @@ pub(super) fn intake(
     let catalogue = Catalogue::load(&settings.connectors.catalogue).hint(
         "connectors.catalogue names the folder of units and areas; run from the project's folder or set SYNCHUB__CONNECTORS__CATALOGUE",
     )?;
-    let queue: Arc<dyn Queue> = match settings.queue.url.as_str() {
-        "embedded:" => Arc::new(EmbeddedQueue::new()),
-        other => {
-            let scheme = other.split(':').next().unwrap_or_default();
-            return Err(super::hint::failure(
-                format!("queue.url has the scheme `{scheme}:`, which this release does not know"),
-                "set queue.url to \"embedded:\"",
-            ));
-        }
-    };
     Ok(Intake {
         store: store.clone(),
-        queue,
+        queue: queue(settings)?,
         catalogue: Arc::new(catalogue),
         connectors: Arc::new(load_connectors(settings, references)),
         revision_ahead_max: settings.intake.revision_ahead_max,
@@ -93,6 +111,6 @@ pub(super) fn start_senders(settings: &Settings, intake: &Intake) -> anyhow::Res
         &intake.store,
         &intake.queue,
         &intake.connectors,
-        settings.deliver.options(),
+        settings.deliver_options(),
     )
 }

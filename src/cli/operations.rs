@@ -196,7 +196,9 @@ fn trace_in_words(record: &RecordView, attempts: &[AttemptView]) -> String {
 
 pub(super) async fn failures(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
     let store = hub::open_store(settings).await?;
-    let groups = operator::failures(&store).await?;
+    let queue = hub::queue(settings)?;
+    let groups = operator::failures(&store, queue.as_ref()).await?;
+    queue.close().await;
     output.show(&json!(groups), || {
         if groups.is_empty() {
             return "Nothing needs a person.".to_owned();

@@ -8,14 +8,33 @@ use crate::connector::References;
 use crate::http;
 use crate::sandbox;
 use crate::telemetry;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// What this process does; any number of processes share the work on one PostgreSQL
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    role: Role,
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// Takes submissions in and answers operators; sends nothing
+    Intake,
+    /// Sends; answers only /healthz, /readyz and /metrics
+    Deliver,
+    /// Both
+    All,
+}
+
 /// Takes submissions in and sends them until the process is told to end.
-pub(super) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+pub(super) async fn serve(settings: Settings, args: ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::start_log(&settings.log);
     let metrics = telemetry::start_metrics();
     let store = hub::open_store(&settings).await?;
@@ -27,17 +46,29 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
             settings.http.listen
         ))?;
     let address = listener.local_addr()?;
-    let senders = hub::start_senders(&settings, &intake)?;
+    let queue = Arc::clone(&intake.queue);
+    let senders = match args.role {
+        Role::Deliver | Role::All => Some(hub::start_senders(&settings, &intake)?),
+        Role::Intake => None,
+    };
+    // The outbox is emptied by whoever runs, whatever its role.
     let events = hub::start_events(&settings, &intake)?;
-    tracing::info!(%address, connectors = intake.connectors.iter().count(), "The hub listens on http://{address}");
-    let app = http::App::new(intake, &settings.http, metrics);
+    let calls = match args.role {
+        Role::Intake | Role::All => http::Calls::All,
+        Role::Deliver => http::Calls::Health,
+    };
+    tracing::info!(%address, role = ?args.role, connectors = intake.connectors.iter().count(), "The hub listens on http://{address}");
+    let app = http::App::new(calls, intake, &settings.http, metrics);
     http::serve(listener, app, ended()).await?;
     tracing::info!("Ending: open requests are answered, what is in flight is finished");
     store.hurry();
-    senders.stop().await;
+    if let Some(senders) = senders {
+        senders.stop().await;
+    }
     if let Some(events) = events {
         events.stop().await;
     }
+    queue.close().await;
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -70,6 +70,7 @@ pub(super) async fn submit(
             }
         }
     }
+    intake.queue.close().await;
     store.close().await;
     output.note("A running `synchub serve` on the same store sends what was taken in.");
     Ok(if refused == 0 {

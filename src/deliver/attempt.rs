@@ -50,7 +50,7 @@ pub(super) async fn attempt(
             connector: &sender.connector,
             transport: &sender.transport,
             sessions: &sender.sessions,
-            limiter: &sender.limiter,
+            pace: &sender.pace,
             claim,
             facts: facts(claim, &record, files, &progress),
             progress,

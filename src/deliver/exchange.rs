@@ -4,6 +4,7 @@
 //! step begins, so that a crash or a failure resumes where it stopped.
 
 use super::evidence::{Evidence, mask_of};
+use super::pace::Pace;
 use super::session::{Current, LoginRefused, Sessions};
 use super::transport::{SendError, Transport};
 use crate::clock::now_ms;
@@ -12,7 +13,6 @@ use crate::connector::{
 };
 use crate::record::Wanted;
 use crate::store::{Claim, Store, StoreError};
-use governor::DefaultDirectRateLimiter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Instant;
@@ -67,7 +67,7 @@ pub(super) struct Exchange<'a> {
     pub(super) connector: &'a Connector,
     pub(super) transport: &'a Transport,
     pub(super) sessions: &'a Sessions,
-    pub(super) limiter: &'a DefaultDirectRateLimiter,
+    pub(super) pace: &'a Pace,
     pub(super) claim: &'a Claim,
     pub(super) facts: Facts,
     pub(super) progress: Progress,
@@ -189,7 +189,7 @@ impl Exchange<'_> {
         current: &Current,
     ) -> Result<Judgement, Ended> {
         let connector = self.connector;
-        self.limiter.until_ready().await;
+        self.pace.turn().await;
         // Rendered after the wait: a signature carries the time.
         let request = connector
             .request(step, &self.facts, item, &current.session, &Moment::now())

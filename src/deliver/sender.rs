@@ -4,18 +4,25 @@
 //! One sender's trouble never touches another platform: each has its own tasks, connections,
 //! session and limits.
 
+mod batch;
+mod note;
+
 use super::attempt::attempt;
+use super::pace::Pace;
 use super::session::Sessions;
+use super::share::Share;
 use super::transport::Transport;
 use crate::clock::now_ms;
 use crate::connector::Connector;
-use crate::queue::Queue;
-use crate::store::{Claim, Settled, Store};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use std::num::NonZeroU32;
+use crate::queue::{Queue, Receipt};
+use crate::record::DeliveryId;
+use crate::store::{Claim, Store};
+use batch::{Named, Part};
+use futures_util::FutureExt;
+use note::note;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +41,8 @@ pub(super) struct Surroundings {
     /// Name of this process in leases.
     pub(super) owner: String,
     pub(super) lease: Duration,
+    /// Which part of the limits this process may use.
+    pub(super) shares: watch::Receiver<Share>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -43,10 +52,10 @@ pub(super) struct Sender {
     pub(super) connector: Arc<Connector>,
     pub(super) transport: Transport,
     pub(super) sessions: Sessions,
-    pub(super) limiter: DefaultDirectRateLimiter,
+    pub(super) pace: Pace,
+    begun: Share,
     surroundings: Surroundings,
     in_hand: Arc<Semaphore>,
-    in_flight: Semaphore,
     tasks: TaskTracker,
 }
 
@@ -56,9 +65,7 @@ impl Sender {
         connector: Arc<Connector>,
     ) -> Result<Self, reqwest::Error> {
         let limits = connector.limits();
-        let rate = NonZeroU32::new(limits.rate_per_s).unwrap_or(NonZeroU32::MIN);
-        // A burst of a tenth of a second keeps to the rate within any second.
-        let burst = NonZeroU32::new(limits.rate_per_s / 10).unwrap_or(NonZeroU32::MIN);
+        let share = *surroundings.shares.borrow();
         Ok(Self {
             store: surroundings.store.clone(),
             transport: Transport::new(
@@ -66,9 +73,9 @@ impl Sender {
                 limits.response_bytes_max,
             )?,
             sessions: Sessions::default(),
-            limiter: RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)),
+            pace: Pace::new(&connector, share, surroundings.shutdown.clone()),
+            begun: share,
             in_hand: Arc::new(Semaphore::new(limits.concurrency * IN_HAND_PER_FLIGHT)),
-            in_flight: Semaphore::new(limits.concurrency),
             tasks: TaskTracker::new(),
             surroundings,
             connector,
@@ -77,84 +84,170 @@ impl Sender {
 
     /// Sends until shutdown; then finishes what is in flight and hands back the rest.
     pub(super) async fn run(self: Arc<Self>) {
+        let following = tokio::spawn({
+            let sender = Arc::clone(&self);
+            let shares = sender.surroundings.shares.clone();
+            async move { sender.pace.follow(sender.begun, shares).await }
+        });
         let shutdown = self.surroundings.shutdown.clone();
+        let queue = Arc::clone(&self.surroundings.queue);
         loop {
-            let work = tokio::select! {
+            let goes_on = tokio::select! {
                 () = shutdown.cancelled() => break,
-                work = self.surroundings.queue.next(&self.connector.id) => work,
+                () = self.pace.until_nothing() => false,
+                work = queue.next(&self.connector.id) => match work.ids {
+                    Some(ids) => self.drain_named(ids, work.receipt).await,
+                    None => {
+                        let goes_on = self.drain().await;
+                        work.receipt.acknowledge();
+                        goes_on
+                    }
+                },
             };
-            self.drain().await;
-            work.receipt.acknowledge();
+            if !goes_on {
+                self.until_may_send().await;
+            }
         }
+        queue.rest(&self.connector.id);
         self.tasks.close();
         self.tasks.wait().await;
+        // It ends with the shutdown that got us here.
+        let _ = following.await;
     }
 
-    /// Claims and sends until nothing is due any more, or until shutdown.
-    async fn drain(self: &Arc<Self>) {
+    /// Waits until this process may send, or until shutdown. What is due stays due; what the
+    /// queue has fetched ahead goes back to where others can have it.
+    async fn until_may_send(&self) {
         let shutdown = &self.surroundings.shutdown;
-        loop {
-            if !self.may_send().await {
-                // What is due stays due; the sweep offers it again.
-                tokio::select! {
-                    () = shutdown.cancelled() => {}
-                    () = tokio::time::sleep(PAUSE_CHECK) => {}
-                }
-                return;
+        while !shutdown.is_cancelled() && !self.may_send().await {
+            self.surroundings.queue.rest(&self.connector.id);
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = tokio::time::sleep(PAUSE_CHECK) => {}
             }
-            // Only the wait for room is cut short: a claim half made would look like a crash.
-            let room = tokio::select! {
-                () = shutdown.cancelled() => return,
-                room = self.room() => room,
+        }
+    }
+
+    /// Claims and sends until nothing is due any more; `false` when it could not go on.
+    async fn drain(self: &Arc<Self>) -> bool {
+        while self.may_send().await {
+            let Some(mut permits) = self.room().await else {
+                return false;
             };
-            let Some(mut permits) = room else {
-                return;
-            };
-            let now = now_ms();
-            let limit = permits.num_permits() as i64;
-            let lease_until = now + self.surroundings.lease.as_millis() as i64;
-            let claims = self
-                .store
-                .claim(
-                    &self.connector.id,
-                    None,
-                    limit,
-                    &self.surroundings.owner,
-                    now,
-                    lease_until,
-                )
-                .await;
-            let claims = match claims {
-                Ok(claims) => claims,
-                Err(error) => {
-                    tracing::warn!(%error, platform = %self.connector.id, "Cannot claim deliveries for {}", self.connector.id);
-                    tokio::time::sleep(PAUSE_CHECK).await;
-                    return;
-                }
+            let Some(claims) = self.claim(None, permits.num_permits()).await else {
+                return false;
             };
             if claims.is_empty() {
-                return;
+                return true;
             }
             let claimed_at = Instant::now();
             for claim in claims {
                 let Some(permit) = permits.split(1) else {
                     break;
                 };
-                let sender = Arc::clone(self);
-                self.tasks
-                    .spawn(async move { sender.handle(claim, claimed_at, permit).await });
+                self.spawn(claim, claimed_at, permit, Vec::new());
+            }
+        }
+        false
+    }
+
+    /// Claims and sends what a message and those behind it name, until none of them is left;
+    /// `false` when it could not go on, and the rest went back to the queue.
+    async fn drain_named(self: &Arc<Self>, ids: Vec<DeliveryId>, receipt: Receipt) -> bool {
+        let mut named = Named::default();
+        named.add(ids, receipt);
+        while named.len() > 0 {
+            if !self.may_send().await {
+                return false;
+            }
+            let Some(mut permits) = self.room().await else {
+                return false;
+            };
+            self.gather(&mut named, permits.num_permits());
+            let mut parts = named.take(permits.num_permits());
+            let ids: Vec<DeliveryId> = parts.keys().cloned().collect();
+            let Some(claims) = self.claim(Some(&ids), ids.len()).await else {
+                return false;
+            };
+            let claimed_at = Instant::now();
+            for claim in claims {
+                let Some(permit) = permits.split(1) else {
+                    break;
+                };
+                let its_parts = parts.remove(&claim.delivery).unwrap_or_default();
+                self.spawn(claim, claimed_at, permit, its_parts);
+            }
+            // The others are done, in somebody's hands, or due at another time.
+            parts.into_values().flatten().for_each(Part::stored);
+        }
+        true
+    }
+
+    /// Adds, up to `count` deliveries, what the queue has at hand: one claim for many messages.
+    fn gather(&self, named: &mut Named, count: usize) {
+        while named.len() < count {
+            let Some(work) = self
+                .surroundings
+                .queue
+                .next(&self.connector.id)
+                .now_or_never()
+            else {
+                return;
+            };
+            named.add(work.ids.unwrap_or_default(), work.receipt);
+        }
+    }
+
+    /// Claims what is due, of `ids` only when given; `None` when the store does not answer.
+    async fn claim(&self, ids: Option<&[DeliveryId]>, limit: usize) -> Option<Vec<Claim>> {
+        let now = now_ms();
+        let lease_until = now + self.surroundings.lease.as_millis() as i64;
+        let claims = self
+            .store
+            .claim(
+                &self.connector.id,
+                ids,
+                limit as i64,
+                &self.surroundings.owner,
+                now,
+                lease_until,
+            )
+            .await;
+        match claims {
+            Ok(claims) => Some(claims),
+            Err(error) => {
+                tracing::warn!(%error, platform = %self.connector.id, "Cannot claim deliveries for {}", self.connector.id);
+                None
             }
         }
     }
 
-    /// Waits until at least half of the room is free, so that claims come in batches.
+    fn spawn(
+        self: &Arc<Self>,
+        claim: Claim,
+        claimed_at: Instant,
+        in_hand: OwnedSemaphorePermit,
+        parts: Vec<Part>,
+    ) {
+        let sender = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if sender.handle(claim, claimed_at).await {
+                parts.into_iter().for_each(Part::stored);
+            }
+            drop(in_hand);
+        });
+    }
+
+    /// Waits until at least half of the room is free, so that claims come in batches; `None` at
+    /// shutdown. Only this wait is cut short: a claim half made would look like a crash.
     async fn room(&self) -> Option<OwnedSemaphorePermit> {
         let total = self.connector.limits().concurrency * IN_HAND_PER_FLIGHT;
         let half = u32::try_from(total.div_ceil(2)).unwrap_or(u32::MAX);
-        let mut permits = Arc::clone(&self.in_hand)
-            .acquire_many_owned(half)
-            .await
-            .ok()?;
+        let acquired = tokio::select! {
+            () = self.surroundings.shutdown.cancelled() => return None,
+            acquired = Arc::clone(&self.in_hand).acquire_many_owned(half) => acquired,
+        };
+        let mut permits = acquired.ok()?;
         while let Ok(one) = Arc::clone(&self.in_hand).try_acquire_owned() {
             permits.merge(one);
         }
@@ -162,7 +255,7 @@ impl Sender {
     }
 
     async fn may_send(&self) -> bool {
-        if !self.connector.unresolved().is_empty() {
+        if !self.pace.sends() || !self.connector.unresolved().is_empty() {
             return false;
         }
         if self.connector.maintenance_until(now_ms()).is_some() {
@@ -177,31 +270,41 @@ impl Sender {
         }
     }
 
-    async fn handle(&self, claim: Claim, claimed_at: Instant, in_hand: OwnedSemaphorePermit) {
-        let Ok(_in_flight) = self.in_flight.acquire().await else {
-            return;
-        };
-        if self.surroundings.shutdown.is_cancelled() || !self.is_current(&claim, claimed_at).await {
+    /// Handles one claim; returns whether nothing is left to do for it here, as far as the store
+    /// knows.
+    async fn handle(&self, claim: Claim, claimed_at: Instant) -> bool {
+        let Some(_in_flight) = self.pace.flight().await else {
             self.hand_back(&claim).await;
-            return;
+            return false;
+        };
+        if !self.is_current(&claim, claimed_at).await {
+            self.hand_back(&claim).await;
+            let queue = &self.surroundings.queue;
+            queue.offer(&self.connector.id, std::slice::from_ref(&claim.delivery));
+            return true;
         }
         match attempt(self, &claim).await {
             Ok(Some(settlement)) => {
-                self.note(&claim, &settlement.outcome);
-                if let Err(error) = self.store.settle(settlement).await {
-                    // The lease runs out and the next claim knows that this one never settled.
-                    tracing::error!(%error, delivery.id = %claim.delivery, platform = %claim.platform, "Cannot store the outcome of {}", claim.delivery);
+                note(&self.connector.id, &claim, &settlement.outcome);
+                match self.store.settle(settlement).await {
+                    Ok(_) => true,
+                    Err(error) => {
+                        // The lease runs out and the next claim knows that this one never settled.
+                        tracing::error!(%error, delivery.id = %claim.delivery, platform = %claim.platform, "Cannot store the outcome of {}", claim.delivery);
+                        false
+                    }
                 }
             }
             Ok(None) => {
                 tracing::warn!(delivery.id = %claim.delivery, platform = %claim.platform, "The lease of {} was lost to another sender", claim.delivery);
+                true
             }
             Err(error) => {
                 tracing::error!(%error, delivery.id = %claim.delivery, platform = %claim.platform, "The attempt at {} broke off", claim.delivery);
                 self.give_up(&claim).await;
+                false
             }
         }
-        drop(in_hand);
     }
 
     /// Returns whether the claim still says what is wanted: a withdrawal or a correction may have
@@ -233,43 +336,6 @@ impl Sender {
         let claims = [(claim.delivery.clone(), claim.token)];
         if let Err(error) = self.store.release(&claims).await {
             tracing::warn!(%error, delivery.id = %claim.delivery, "Cannot hand back {}; its lease will run out", claim.delivery);
-        }
-        self.surroundings.queue.offer(&self.connector.id, &[]);
-    }
-
-    fn note(&self, claim: &Claim, outcome: &Settled) {
-        let platform = &self.connector.id;
-        let word = match outcome {
-            Settled::Shown { .. } => "delivered",
-            Settled::Confirmed { .. } => "confirmed",
-            Settled::StillUnderReview { .. } => "under_review",
-            Settled::Gone { .. } => "withdrawn",
-            Settled::Skipped => "skipped",
-            Settled::Retry { .. } => "retry",
-            Settled::Postponed { .. } => "postponed",
-            Settled::Failed { .. } => "failed",
-        };
-        metrics::counter!("synchub_attempts_total", "platform" => platform.clone(), "outcome" => word)
-            .increment(1);
-        match outcome {
-            Settled::Failed {
-                stage,
-                class,
-                code,
-                text,
-                ..
-            } => tracing::warn!(
-                delivery.id = %claim.delivery, record.id = %claim.record_id, %platform, stage, class, code,
-                "Delivery {} to {platform} needs a person: {text}", claim.delivery
-            ),
-            Settled::Retry { due_at, .. } => tracing::info!(
-                delivery.id = %claim.delivery, %platform, due_at,
-                "Delivery {} to {platform} will be tried again", claim.delivery
-            ),
-            _ => tracing::debug!(
-                delivery.id = %claim.delivery, %platform, outcome = word,
-                "Delivery {} to {platform}: {word}", claim.delivery
-            ),
         }
     }
 }

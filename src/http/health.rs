@@ -24,6 +24,11 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         Ok(()) => json!({"name": "database", "ok": true}),
         Err(error) => json!({"name": "database", "ok": false, "problem": error.to_string()}),
     }];
+    let queue = app.intake.queue.problem();
+    checks.push(match &queue {
+        None => json!({"name": "queue", "ok": true}),
+        Some(problem) => json!({"name": "queue", "ok": false, "problem": problem}),
+    });
     for connector in app.intake.connectors.iter() {
         let problems = connector.unresolved();
         checks.push(json!({"name": format!("connector {}", connector.id), "ok": problems.is_empty(), "problems": problems}));
@@ -39,13 +44,14 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         }));
     }
     // A platform that is not set up must not take the hub out of service for the others.
-    let status = if store.is_ok() {
+    let ready = store.is_ok() && queue.is_none();
+    let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let complete = checks.iter().all(|check| check["ok"] == true);
-    let body = json!({"ready": store.is_ok(), "complete": complete, "checks": checks});
+    let body = json!({"ready": ready, "complete": complete, "checks": checks});
     (status, Json(body)).into_response()
 }
 

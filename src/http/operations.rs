@@ -98,7 +98,7 @@ pub(super) async fn failures(
     caller: Caller,
 ) -> Result<Json<Value>, Problem> {
     caller.operator()?;
-    let groups = operator::failures(&app.intake.store).await?;
+    let groups = operator::failures(&app.intake.store, app.intake.queue.as_ref()).await?;
     Ok(Json(json!({"items": groups})))
 }
 

@@ -83,20 +83,32 @@ row! {
 /// counts as a try, so that a record that kills its senders does not do so for ever. Progress
 /// belongs to the version of the last claim.
 macro_rules! take {
-    () => {
-        "UPDATE deliveries SET \
-         progress = CASE WHEN claimed_version = version THEN progress ELSE NULL END, \
-         tries = CASE WHEN state = 'sending' AND claimed_version = version THEN tries + 1 \
-         ELSE tries END, \
-         first_tried_at = CASE WHEN state = 'sending' AND claimed_version = version \
-         THEN COALESCE(first_tried_at, $1) ELSE first_tried_at END, \
-         state = 'sending', claimed = claimed + 1, claimed_version = version, \
-         lease_owner = $2, lease_until = $3, due_at = $3, updated_at = $1 "
+    ($now:literal, $lease_owner:literal, $lease_until:literal) => {
+        concat!(
+            "UPDATE deliveries SET \
+             progress = CASE WHEN claimed_version = version THEN progress ELSE NULL END, \
+             tries = CASE WHEN state = 'sending' AND claimed_version = version THEN tries + 1 \
+             ELSE tries END, \
+             first_tried_at = CASE WHEN state = 'sending' AND claimed_version = version \
+             THEN COALESCE(first_tried_at, ",
+            $now,
+            ") ELSE first_tried_at END, \
+             state = 'sending', claimed = claimed + 1, claimed_version = version, \
+             lease_owner = ",
+            $lease_owner,
+            ", lease_until = ",
+            $lease_until,
+            ", due_at = ",
+            $lease_until,
+            ", updated_at = ",
+            $now,
+            " "
+        )
     };
 }
 macro_rules! taken {
     () => {
-        " RETURNING id, record_id, platform, wanted, version, claimed, settled, tries, \
+        " RETURNING deliveries.id, record_id, platform, wanted, version, claimed, settled, tries, \
          first_tried_at, delivered_at, progress, remote_id, remote_url, shown_version"
     };
 }
@@ -104,7 +116,7 @@ macro_rules! taken {
 /// SQLite has one writer at a time, so what was selected is still so when it is updated. The
 /// update finds its rows by id alone: by platform and time it would read the whole backlog.
 const CLAIM: &str = concat!(
-    take!(),
+    take!("$1", "$2", "$3"),
     "WHERE id IN (SELECT id FROM deliveries \
      WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5)",
     taken!()
@@ -112,21 +124,35 @@ const CLAIM: &str = concat!(
 /// Locked while selected, so that two processes can never take the same row; they step over each
 /// other's rows instead of waiting. The array keeps the planner from reading the whole table.
 const CLAIM_POSTGRES: &str = concat!(
-    take!(),
+    take!("$1", "$2", "$3"),
     "WHERE id = ANY (ARRAY (SELECT id FROM deliveries \
      WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED))",
     taken!()
 );
-const CLAIM_ONE: &str = concat!(
-    take!(),
-    "WHERE due_at <= $1 AND platform = $4 AND id = $5",
-    taken!()
+/// Named deliveries are taken in two steps, because a statement over many rows cannot lock inside:
+/// first those that nobody else changes right now, then those of them that are due.
+static FREE: Bulk = Bulk::locking(
+    &[
+        ("id", Kind::Text),
+        ("platform", Kind::Text),
+        ("now", Kind::Int),
+    ],
+    "SELECT d.id FROM given JOIN deliveries d ON d.id = given.id \
+     WHERE d.platform = given.platform AND d.due_at <= given.now",
+    " FOR UPDATE OF d SKIP LOCKED",
 );
-const CLAIM_ONE_POSTGRES: &str = concat!(
-    take!(),
-    "WHERE id = ANY (ARRAY (SELECT id FROM deliveries \
-     WHERE due_at <= $1 AND platform = $4 AND id = $5 FOR UPDATE SKIP LOCKED))",
-    taken!()
+static TAKE: Bulk = Bulk::new(
+    &[
+        ("id", Kind::Text),
+        ("now", Kind::Int),
+        ("owner", Kind::Text),
+        ("until", Kind::Int),
+    ],
+    concat!(
+        take!("given.now", "given.owner", "given.until"),
+        "FROM given WHERE deliveries.id = given.id AND due_at <= given.now",
+        taken!()
+    ),
 );
 
 /// What shall be shown says the wanted version; what shall be gone, the version that is or may
@@ -148,13 +174,13 @@ const RENEW: &str = "UPDATE deliveries SET lease_until = CAST($1 AS BIGINT), \
 const WANTED_NOW: &str = "SELECT wanted, version, claimed FROM deliveries WHERE id = $1";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 3] = [CLAIM_ONE, RENEW, WANTED_NOW];
+pub(super) const SHARED: [&str; 2] = [RENEW, WANTED_NOW];
 #[cfg(test)]
 pub(super) const SQLITE: [&str; 1] = [CLAIM];
 #[cfg(test)]
-pub(super) const POSTGRES: [&str; 2] = [CLAIM_POSTGRES, CLAIM_ONE_POSTGRES];
+pub(super) const POSTGRES: [&str; 1] = [CLAIM_POSTGRES];
 #[cfg(test)]
-pub(super) static BULKS: [&Bulk; 1] = [&DOCUMENTS];
+pub(super) static BULKS: [&Bulk; 3] = [&DOCUMENTS, &FREE, &TAKE];
 
 impl Store {
     /// Takes up to `limit` due deliveries of `platform`, the longest due first, of `ids` only
@@ -293,22 +319,22 @@ async fn claim_these(
     request: &ClaimRequest,
     ids: &[DeliveryId],
 ) -> Result<Vec<ClaimRow>, sqlx::Error> {
-    let text = match tx {
-        Db::Sqlite(_) => CLAIM_ONE,
-        Db::Postgres(_) => CLAIM_ONE_POSTGRES,
-    };
-    let mut rows = Vec::new();
-    for id in ids.iter().take(request.limit.max(0) as usize) {
-        let row: Option<ClaimRow> = on!(&mut *tx, |c| sqlx::query_as(text)
-            .bind(request.now)
-            .bind(&request.lease_owner)
-            .bind(request.lease_until)
-            .bind(&request.platform)
-            .bind(id.as_str())
-            .fetch_optional(&mut **c)
-            .await)?;
-        rows.extend(row);
-    }
+    let mut ids: Vec<&str> = ids.iter().map(DeliveryId::as_str).collect();
+    // One order for everybody; also, the same row twice in one statement is taken once.
+    ids.sort_unstable();
+    ids.dedup();
+    ids.truncate(request.limit.max(0) as usize);
+    let given: Vec<_> = ids
+        .into_iter()
+        .map(|id| cells![id, &request.platform, request.now])
+        .collect();
+    let free: Vec<(String,)> = FREE.fetch(tx, &given).await?;
+    let given: Vec<_> = free
+        .iter()
+        .map(|(id,)| cells![id, request.now, &request.lease_owner, request.lease_until])
+        .collect();
+    let mut rows: Vec<ClaimRow> = TAKE.fetch(tx, &given).await?;
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(rows)
 }
 

@@ -127,6 +127,33 @@ macro_rules! read {
 }
 pub(super) use read;
 
+/// Runs one statement outside the writer, `once!(store, wait, "beat", |c| query(SQL)…)`. Nobody
+/// waits for it, so it is given up after `wait`, and the next turn asks again.
+macro_rules! once {
+    ($store:expr, $wait:expr, $doing:expr, |$c:ident| $body:expr) => {{
+        let result = $crate::store::db::on!(&$store.pools().writer, |pool| async {
+            let Ok(acquired) = tokio::time::timeout($wait, pool.acquire()).await else {
+                return Err($crate::store::outage::no_answer());
+            };
+            let mut connection = acquired?;
+            let asked = tokio::time::timeout($wait, async {
+                let $c = &mut *connection;
+                $body
+            });
+            match asked.await {
+                Ok(result) => result,
+                Err(_) => {
+                    connection.close_on_drop();
+                    Err($crate::store::outage::no_answer())
+                }
+            }
+        }
+        .await);
+        result.map_err($crate::store::StoreError::while_doing($doing))
+    }};
+}
+pub(super) use once;
+
 /// Whether commits succeed at present. Says so in the log once per outage.
 #[derive(Default)]
 pub(super) struct Health {

@@ -11,11 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "initial",
         include_str!("../../schemas/sql/0001_initial.sql"),
+    ),
+    (
+        2,
+        "offers",
+        include_str!("../../schemas/sql/0002_offers.sql"),
     ),
     (
         3,

@@ -71,6 +71,7 @@ static OF_RECORDS: Bulk = Bulk::locking(
     " FOR UPDATE OF d",
 );
 
+/// Whoever changes a record offers its deliveries right after the commit, hence `offered_at`.
 static MOVE: Bulk = Bulk::new(
     &[
         ("id", Kind::Text),
@@ -82,7 +83,7 @@ static MOVE: Bulk = Bulk::new(
         ("now", Kind::Int),
     ],
     "UPDATE deliveries SET wanted = given.wanted, version = given.version, state = given.state, \
-     held = given.held, due_at = given.due_at, tries = 0, first_tried_at = NULL, \
+     held = given.held, due_at = given.due_at, offered_at = given.now, tries = 0, first_tried_at = NULL, \
      failure_stage = NULL, failure_class = NULL, failure_code = NULL, failure_text = NULL, \
      failure_group = NULL, updated_at = given.now \
      FROM given WHERE deliveries.id = given.id",
@@ -100,9 +101,9 @@ static OPEN: Bulk = Bulk::new(
         ("now", Kind::Int),
     ],
     "INSERT INTO deliveries (id, record_id, platform, wanted, version, state, held, due_at, \
-     claimed, settled, tries, created_at, updated_at) \
-     SELECT id, record_id, platform, 'shown', version, state, held, due_at, 0, 0, 0, now, now \
-     FROM given",
+     offered_at, claimed, settled, tries, created_at, updated_at) \
+     SELECT id, record_id, platform, 'shown', version, state, held, due_at, now, 0, 0, 0, now, \
+     now FROM given",
 );
 
 /// All texts of this file, for the test that prepares them.

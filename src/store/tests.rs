@@ -62,8 +62,8 @@ pub(crate) fn sample(source_id: &str, revision: i64) -> NewSubmission {
 
 /// A fresh store of its own: a new SQLite file, or with `SYNCHUB_TEST_STORE=postgres` a new
 /// database on the server that `SYNCHUB_TEST_POSTGRES_URL` names.
-pub(super) struct Fresh {
-    pub(super) store: Store,
+pub(crate) struct Fresh {
+    pub(crate) store: Store,
     pub(super) url: String,
     _home: Home,
 }
@@ -75,7 +75,7 @@ enum Home {
 }
 
 impl Fresh {
-    pub(super) async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let fresh = Self::unmigrated().await;
         fresh.migrate().await.unwrap();
         fresh

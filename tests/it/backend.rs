@@ -35,6 +35,21 @@ impl Backend {
         Self { database, queue }
     }
 
+    /// A database on the server of the environment, with queues on a certain broker.
+    pub(crate) fn on_broker(url: &str) -> Self {
+        Self {
+            database: Database::on_server(&needed("SYNCHUB_TEST_POSTGRES_URL")),
+            queue: Some(Broker::shared(url)),
+        }
+    }
+
+    /// The names of the queues of a hub here: one per platform, then that for odd messages.
+    pub(crate) fn queues(&self) -> (Vec<String>, String) {
+        let prefix = &self.queue.as_ref().expect("a broker").prefix;
+        let deliver = crate::hub::ALL.map(|platform| format!("{prefix}.deliver.{platform}"));
+        (deliver.into(), format!("{prefix}.parking"))
+    }
+
     /// The settings that lead a hub here.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let mut environment = vec![("SYNCHUB__STORE__URL".to_owned(), self.database.url())];

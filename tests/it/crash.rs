@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 const ENTRIES: usize = 1_000;
 
 /// Returns how many deliveries to a platform are in these states.
-async fn count(hub: &Hub, platform: &str, states: &[&str]) -> i64 {
+pub(crate) async fn count(hub: &Hub, platform: &str, states: &[&str]) -> i64 {
     let (_, list) = hub.get("/v1/platforms").await;
     let items = list["items"].as_array().expect("a list");
     let item = items

@@ -187,6 +187,13 @@ impl Hub {
 
     /// Starts a hub on a certain database and queue.
     pub(crate) fn start_on(backend: Backend, environment: &[(String, String)]) -> Self {
+        let mut hub = Self::prepare(backend, environment);
+        hub.run();
+        hub
+    }
+
+    /// Makes database and accounts of a hub, but starts no process.
+    pub(crate) fn prepare(backend: Backend, environment: &[(String, String)]) -> Self {
         let mut all: Vec<(String, String)> = vec![
             ("SYNCHUB__HTTP__LISTEN".into(), "127.0.0.1:0".into()),
             ("SYNCHUB__DELIVER__LEASE_MS".into(), "3000".into()),
@@ -204,7 +211,6 @@ impl Hub {
         };
         hub.oa_key = hub.account(&["test-oa", "--source", "oa"]);
         hub.operator_key = hub.account(&["test-operator", "--source", "oa", "--operator"]);
-        hub.run();
         hub
     }
 
@@ -217,21 +223,26 @@ impl Hub {
     /// Starts the process, which must not be running.
     pub(crate) fn run(&mut self) {
         assert!(self.process.is_none(), "one process at a time");
-        let process = Process::start(self.command().arg("serve"));
+        let (process, url) = self.another(&[]);
+        self.url = url;
+        self.process = Some(process);
+    }
+
+    /// Starts one more process on the same database and queue; returns it and its address.
+    pub(crate) fn another(&self, arguments: &[&str]) -> (Process, String) {
+        let process = Process::start(self.command().arg("serve").args(arguments));
         let began = Instant::now();
-        self.url = loop {
+        loop {
             let log = process.log();
-            if let Some(url) = log
+            let address = log
                 .split_whitespace()
-                .rev()
-                .find(|it| it.starts_with("http://127."))
-            {
-                break url.to_owned();
+                .find(|it| it.starts_with("http://127."));
+            if let Some(url) = address {
+                return (process, url.to_owned());
             }
             assert!(began.elapsed() < PATIENCE, "the hub did not start:\n{log}");
-            std::thread::yield_now();
-        };
-        self.process = Some(process);
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Ends the process as a power cut would.

@@ -13,6 +13,7 @@ mod hub;
 mod intake;
 mod migrate;
 mod operators;
+mod rabbitmq;
 mod samples;
 mod servers;
 mod trouble;

@@ -2,6 +2,7 @@
 
 pub(crate) mod postgres;
 pub(crate) mod proxy;
+pub(crate) mod rabbitmq;
 
 use std::os::unix::fs::MetadataExt as _;
 

@@ -4,8 +4,8 @@ use super::*;
 use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
-    account, claim, due, event, failure, operate, platform, record, replay, schema, settle, steer,
-    submit, trace, writer,
+    account, claim, due, event, failure, operate, platform, record, replay, schema, sender, settle,
+    steer, submit, trace, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -23,11 +23,21 @@ fn bulks() -> Vec<&'static Bulk> {
 
 fn statements(postgres: bool) -> Vec<String> {
     let own: Vec<&[&'static str]> = if postgres {
-        vec![&claim::POSTGRES, &schema::POSTGRES, &writer::POSTGRES]
+        vec![
+            &claim::POSTGRES,
+            &due::POSTGRES,
+            &schema::POSTGRES,
+            &writer::POSTGRES,
+        ]
     } else {
-        vec![&claim::SQLITE, &schema::SQLITE, &writer::SQLITE]
+        vec![
+            &claim::SQLITE,
+            &due::SQLITE,
+            &schema::SQLITE,
+            &writer::SQLITE,
+        ]
     };
-    let shared: [&[&'static str]; 13] = [
+    let shared: [&[&'static str]; 14] = [
         &[PING, submit::INSERT_ATTACHMENT],
         &claim::SHARED,
         &due::SHARED,
@@ -39,6 +49,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &platform::SHARED,
         &record::SHARED,
         &replay::SHARED,
+        &sender::SHARED,
         &trace::SHARED,
         &writer::SHARED,
     ];
