@@ -5,8 +5,8 @@ use super::share::Share;
 use crate::connector::Connector;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// The limits of one sender; they follow the [`Share`] of its process.
@@ -14,10 +14,29 @@ pub(super) struct Pace {
     rate_per_s: usize,
     concurrency: usize,
     platform: String,
-    /// The rate and what keeps to it; none when it is 0.
-    limiter: watch::Sender<Option<(usize, Arc<DefaultDirectRateLimiter>)>>,
-    in_flight: Semaphore,
+    /// None when this process must not send to the platform.
+    allowance: watch::Sender<Option<Allowance>>,
+    flying: Mutex<usize>,
+    landed: Notify,
     shutdown: CancellationToken,
+}
+
+/// What this process may do.
+#[derive(Clone)]
+struct Allowance {
+    flights: usize,
+    rate_per_s: usize,
+    limiter: Arc<DefaultDirectRateLimiter>,
+}
+
+/// A place in flight, free again when dropped.
+pub(super) struct Flight<'a>(&'a Pace);
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        *self.0.flying() -= 1;
+        self.0.landed.notify_one();
+    }
 }
 
 impl Pace {
@@ -34,54 +53,24 @@ impl Pace {
         share: Share,
         shutdown: CancellationToken,
     ) -> Self {
-        let mut pace = Self {
+        let pace = Self {
             rate_per_s,
             concurrency,
             platform: platform.to_owned(),
-            limiter: watch::Sender::new(None),
-            in_flight: Semaphore::new(0),
+            allowance: watch::Sender::new(None),
+            flying: Mutex::new(0),
+            landed: Notify::new(),
             shutdown,
         };
-        let (rate, flights) = pace.parts(share);
-        pace.limiter = watch::Sender::new(limited(rate));
-        pace.in_flight = Semaphore::new(flights);
+        pace.allow(share);
         pace
     }
 
-    /// Resolves when this process must send nothing more to the platform.
-    pub(super) async fn until_nothing(&self) {
-        // An error cannot be: `self` holds the other end.
-        let _ = self.limiter.subscribe().wait_for(Option::is_none).await;
-    }
-
     /// Takes over each new share until shutdown. A smaller one counts as requests end.
-    /// `begun` is the share it was made with.
-    pub(super) async fn follow(&self, begun: Share, mut shares: watch::Receiver<Share>) {
-        let (_, mut permits) = self.parts(begun);
+    pub(super) async fn follow(&self, mut shares: watch::Receiver<Share>) {
         loop {
             let share = *shares.borrow_and_update();
-            let (rate, flights) = self.parts(share);
-            self.limiter.send_if_modified(|limiter| {
-                let had = limiter.as_ref().map_or(0, |(had, _)| *had);
-                if had == rate {
-                    return false;
-                }
-                *limiter = limited(rate);
-                true
-            });
-            if flights > permits {
-                self.in_flight.add_permits(flights - permits);
-            }
-            let surplus = u32::try_from(permits.saturating_sub(flights)).unwrap_or(u32::MAX);
-            permits = flights;
-            if surplus > 0 {
-                tokio::select! {
-                    () = self.shutdown.cancelled() => return,
-                    taken = self.in_flight.acquire_many(surplus) => if let Ok(taken) = taken {
-                        taken.forget();
-                    },
-                }
-            }
+            self.allow(share);
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 changed = shares.changed() => if changed.is_err() { return },
@@ -89,9 +78,22 @@ impl Pace {
         }
     }
 
-    /// Returns whether this process sends to the platform at all.
-    pub(super) fn sends(&self) -> bool {
-        self.limiter.borrow().is_some()
+    fn allow(&self, share: Share) {
+        let (rate_per_s, flights) = self.parts(share);
+        self.allowance.send_if_modified(|allowance| {
+            let had = allowance
+                .as_ref()
+                .map_or((0, 0), |it| (it.rate_per_s, it.flights));
+            if had == (rate_per_s, flights) {
+                return false;
+            }
+            *allowance = limiter(rate_per_s).map(|limiter| Allowance {
+                flights,
+                rate_per_s,
+                limiter: Arc::new(limiter),
+            });
+            true
+        });
     }
 
     /// Rate and flights of a share; with nothing of one the other is of no use.
@@ -105,40 +107,70 @@ impl Pace {
         }
     }
 
+    /// Returns whether this process sends to the platform at all.
+    pub(super) fn sends(&self) -> bool {
+        self.allowance.borrow().is_some()
+    }
+
+    /// Resolves when this process must send nothing more to the platform.
+    pub(super) async fn until_nothing(&self) {
+        // An error cannot be: `self` holds the other end.
+        let _ = self.allowance.subscribe().wait_for(Option::is_none).await;
+    }
+
     /// Waits for a place in flight; `None` at shutdown, and when the share is gone: somebody else
     /// shall send what waits here.
-    pub(super) async fn flight(&self) -> Option<SemaphorePermit<'_>> {
-        tokio::select! {
-            biased;
-            () = self.shutdown.cancelled() => None,
-            () = self.until_nothing() => None,
-            flight = self.in_flight.acquire() => flight.ok(),
+    pub(super) async fn flight(&self) -> Option<Flight<'_>> {
+        let mut allowance = self.allowance.subscribe();
+        while !self.shutdown.is_cancelled() {
+            let landed = self.landed.notified();
+            let most = allowance.borrow_and_update().as_ref()?.flights;
+            {
+                let mut flying = self.flying();
+                if *flying < most {
+                    *flying += 1;
+                    return Some(Flight(self));
+                }
+            }
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = landed => {}
+                // An error cannot be: `self` holds the other end.
+                _ = allowance.changed() => {}
+            }
         }
+        None
     }
 
     /// Waits until the next request may go. At shutdown what has begun is finished even when the
     /// share is gone.
     pub(super) async fn turn(&self) {
-        let mut limiter = self.limiter.subscribe();
+        let mut allowance = self.allowance.subscribe();
         loop {
-            let now = limiter.borrow_and_update().clone();
-            if let Some((_, limiter)) = now {
+            let now = allowance.borrow_and_update().clone();
+            if let Some(Allowance { limiter, .. }) = now {
                 return limiter.until_ready().await;
             }
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
-                changed = limiter.changed() => if changed.is_err() { return },
+                // An error cannot be: `self` holds the other end.
+                _ = allowance.changed() => {}
             }
         }
     }
+
+    fn flying(&self) -> MutexGuard<'_, usize> {
+        self.flying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn limited(rate_per_s: usize) -> Option<(usize, Arc<DefaultDirectRateLimiter>)> {
+fn limiter(rate_per_s: usize) -> Option<DefaultDirectRateLimiter> {
     let rate = NonZeroU32::new(u32::try_from(rate_per_s).unwrap_or(u32::MAX))?;
     // A burst of a tenth of a second keeps to the rate within any second.
     let burst = NonZeroU32::new(rate.get() / 10).unwrap_or(NonZeroU32::MIN);
-    let limiter = RateLimiter::direct(Quota::per_second(rate).allow_burst(burst));
-    Some((rate_per_s, Arc::new(limiter)))
+    Some(RateLimiter::direct(
+        Quota::per_second(rate).allow_burst(burst),
+    ))
 }
 
 #[cfg(test)]
@@ -146,88 +178,59 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
-    fn pace(rate_per_s: usize, concurrency: usize) -> Arc<Pace> {
+    fn pace(rate_per_s: usize, concurrency: usize, share: Share) -> Pace {
         let whole = (rate_per_s, concurrency);
-        Arc::new(Pace::of(
-            "portal",
-            whole,
-            Share::NONE,
-            CancellationToken::new(),
-        ))
-    }
-
-    async fn until(told: impl Fn() -> bool) {
-        // The following task runs on this thread, so it only needs to be let in.
-        for _ in 0..1000 {
-            if told() {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-        panic!("it never came true");
+        Pace::of("portal", whole, share, CancellationToken::new())
     }
 
     #[tokio::test]
     async fn requests_in_flight_follow_the_share() {
-        let pace = pace(100, 4);
-        let (tell, shares) = watch::channel(Share::NONE);
-        let following = tokio::spawn({
-            let pace = Arc::clone(&pace);
-            async move { pace.follow(Share::NONE, shares).await }
-        });
+        let pace = pace(100, 2, Share::NONE);
         assert!(pace.flight().await.is_none(), "no share yet");
-        tell.send_replace(Share::ALL);
-        until(|| pace.in_flight.available_permits() == 4 && pace.sends()).await;
-        let flights = [
-            pace.flight().await.expect("a place"),
-            pace.flight().await.expect("a place"),
-            pace.flight().await.expect("a place"),
-        ];
-        // Three fly when nothing is left to this process: none may follow them.
-        tell.send_replace(Share::NONE);
-        until(|| pace.in_flight.available_permits() == 0).await;
+        pace.allow(Share::ALL);
+        let first = pace.flight().await.expect("a place");
+        let second = pace.flight().await.expect("a place");
+        let mut third = Box::pin(pace.flight());
+        assert!((&mut third).now_or_never().is_none(), "two at most");
+        drop(first);
+        let third = third.now_or_never().expect("woken").expect("a place");
+        // Two fly when nothing is left to this process: none may follow them.
+        let mut fourth = Box::pin(pace.flight());
+        assert!((&mut fourth).now_or_never().is_none());
+        pace.allow(Share::NONE);
+        assert!(fourth.now_or_never().expect("woken").is_none());
+        drop((second, third));
         assert!(pace.flight().await.is_none());
-        drop(flights);
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(pace.in_flight.available_permits(), 0);
+        pace.allow(Share::ALL);
+        assert!(pace.flight().await.is_some());
         pace.shutdown.cancel();
-        following.await.unwrap();
         assert!(pace.flight().await.is_none(), "ending");
     }
 
     #[tokio::test]
-    async fn a_process_alone_need_not_wait_for_its_share() {
-        let shutdown = CancellationToken::new();
-        let pace = Pace::of("portal", (10, 3), Share::ALL, shutdown);
-        assert!(pace.sends());
-        assert_eq!(pace.in_flight.available_permits(), 3);
-        assert!(pace.turn().now_or_never().is_some());
+    async fn a_request_in_flight_that_waits_for_its_turn_survives_a_loss_of_the_share() {
+        let pace = pace(100, 1, Share::ALL);
+        let flight = pace.flight().await.expect("a place");
+        pace.allow(Share::NONE);
+        let mut turn = Box::pin(pace.turn());
+        assert!((&mut turn).now_or_never().is_none());
+        pace.allow(Share::ALL);
+        turn.await;
+        drop(flight);
+        assert!(pace.flight().await.is_some());
     }
 
     #[tokio::test]
-    async fn without_a_share_nothing_goes_until_one_comes() {
-        let pace = pace(1, 1);
-        let (tell, shares) = watch::channel(Share::NONE);
-        tokio::spawn({
-            let pace = Arc::clone(&pace);
-            async move { pace.follow(Share::NONE, shares).await }
-        });
-        let turn = tokio::spawn({
-            let pace = Arc::clone(&pace);
-            async move { pace.turn().await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!turn.is_finished());
-        tell.send_replace(Share::ALL);
-        turn.await.unwrap();
+    async fn a_process_alone_need_not_wait_for_its_share() {
+        let pace = pace(10, 3, Share::ALL);
+        assert!(pace.sends());
+        assert!(pace.turn().now_or_never().is_some());
     }
 
     #[test]
     fn a_share_without_rate_or_without_flights_is_nothing() {
-        assert_eq!(pace(100, 4).parts(Share::NONE), (0, 0));
-        assert_eq!(pace(1, 1).parts(Share::ALL), (1, 1));
-        assert_eq!(pace(100, 0).parts(Share::ALL), (0, 0));
+        assert_eq!(pace(100, 4, Share::NONE).parts(Share::NONE), (0, 0));
+        assert_eq!(pace(1, 1, Share::ALL).parts(Share::ALL), (1, 1));
+        assert_eq!(pace(100, 0, Share::ALL).parts(Share::ALL), (0, 0));
     }
 }

@@ -53,7 +53,6 @@ pub(super) struct Sender {
     pub(super) transport: Transport,
     pub(super) sessions: Sessions,
     pub(super) pace: Pace,
-    begun: Share,
     surroundings: Surroundings,
     in_hand: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -74,7 +73,6 @@ impl Sender {
             )?,
             sessions: Sessions::default(),
             pace: Pace::new(&connector, share, surroundings.shutdown.clone()),
-            begun: share,
             in_hand: Arc::new(Semaphore::new(limits.concurrency * IN_HAND_PER_FLIGHT)),
             tasks: TaskTracker::new(),
             surroundings,
@@ -87,7 +85,7 @@ impl Sender {
         let following = tokio::spawn({
             let sender = Arc::clone(&self);
             let shares = sender.surroundings.shares.clone();
-            async move { sender.pace.follow(sender.begun, shares).await }
+            async move { sender.pace.follow(shares).await }
         });
         let shutdown = self.surroundings.shutdown.clone();
         let queue = Arc::clone(&self.surroundings.queue);

@@ -125,7 +125,7 @@ pub(super) async fn keep_share(
         let beaten = tokio::select! {
             () = shutdown.cancelled() => break,
             // A store that does not answer must not keep this process from falling silent.
-            beaten = store.beat(&me, now_ms(), beat / 2) => beaten,
+            beaten = store.beat(&me, now_ms(), beat) => beaten,
         };
         match beaten {
             Ok(senders) => peers.note(&senders, begun, Instant::now()),
