@@ -113,6 +113,8 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
 
 /// One pass settles what was misplaced once; more are for the hostile.
 const SETTLE_PASSES_MAX: usize = 4;
+/// A longer text is read once: what is hostile must not be read five times.
+const SETTLE_BYTES_MAX: usize = 256 << 10;
 
 /// Returns a span that is worth writing down: more than one cell, and no bomb.
 fn span(value: &str) -> Option<Cow<'static, str>> {
@@ -134,7 +136,8 @@ pub fn clean_html(html: &str) -> Result<String, HtmlError> {
     // §13.2.6.1), and an item may lose what kept it from its neighbour; both may then stand where
     // they would not stay. Reading the result again settles it.
     for _ in 0..SETTLE_PASSES_MAX {
-        if !clean.contains("<table") && !clean.contains("<li") {
+        let may_move = clean.contains("<table") || clean.contains("<li");
+        if !may_move || clean.len() > SETTLE_BYTES_MAX {
             break;
         }
         let again = tidy::tidy(&SANITISER.clean(&clean).to_string());
