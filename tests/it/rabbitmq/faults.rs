@@ -6,7 +6,7 @@ use crate::crash::wait_for;
 use crate::hub::{ALL, Hub, Platforms};
 use crate::servers::rabbitmq::{RabbitMq, delete, purge};
 
-const ENTRIES: usize = 400;
+const ENTRIES: usize = 200;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL and RabbitMQ: tests/run rabbitmq"]
@@ -67,7 +67,7 @@ async fn processes_killed_under_load_lose_and_double_nothing() {
     ready(&hub.url, 200).await;
     let url = hub.url.clone();
     post_batch(&hub, &url, 0, 2 * ENTRIES).await;
-    for done in [100, 250, 400] {
+    for done in [60, 140, 220] {
         wait_for(&hub, ALL[1], done).await;
         let (process, _) = others.remove(0);
         process.kill();

@@ -6,7 +6,7 @@ use crate::hub::{ALL, Hub, Platforms, project};
 use serde_json::Value;
 use std::path::Path;
 
-const ENTRIES: usize = 90;
+const ENTRIES: usize = 80;
 /// Requests a second that the connector keeps to, and that the platform bears: a process may send
 /// a tenth of a second's requests at once, after a pause.
 const RATE: u32 = 30;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The broker, which ends with the test.
 pub(crate) struct RabbitMq {
@@ -130,10 +130,15 @@ impl RabbitMq {
     fn answers(&self) -> bool {
         let url = self.url();
         crate::backend::blocking(async move {
-            match connect(&url).await {
-                Ok(connection) => connection.close(200, "OK".into()).await.is_ok(),
-                Err(_) => false,
-            }
+            let asked = async {
+                let connection = connect(&url).await?;
+                connection.close(200, "OK".into()).await
+            };
+            // A broker that is still starting may take a connection and say nothing.
+            matches!(
+                tokio::time::timeout(Duration::from_secs(3), asked).await,
+                Ok(Ok(()))
+            )
         })
     }
 
