@@ -114,7 +114,8 @@ async fn measure(options: &Options) -> ExitCode {
         ));
     }
     report.peak_memory_mib = hub.peak_memory_mib();
-    println!("{report}");
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{report}").expect("somebody reads");
     if let Some(path) = &options.json {
         std::fs::write(path, format!("{:#}\n", report.json())).expect("the file is written");
     }

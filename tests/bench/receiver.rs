@@ -33,7 +33,8 @@ pub(crate) async fn serve() {
             }
         });
     }
-    println!("{}", ports.join(" "));
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{}", ports.join(" ")).expect("somebody reads");
     std::future::pending::<()>().await;
 }
 

@@ -73,8 +73,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Shown by the test runner below the failure.
-            println!("-- what the process wrote:\n{}", tail(&self.log()));
+            // Beside what the failure itself says.
+            eprintln!("-- what the process wrote:\n{}", tail(&self.log()));
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
