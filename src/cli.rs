@@ -96,6 +96,8 @@ pub fn run() -> ExitCode {
 }
 
 async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
+    crate::failpoint::arm()
+        .hint("unset SYNCHUB_FAILPOINT: it is for tests that end the process")?;
     let settings = Settings::load(cli.config.as_deref()).hint(
         "deploy/synchub.example.toml lists every key; the environment is SYNCHUB__SECTION__KEY",
     )?;

@@ -13,6 +13,7 @@ pub use schema::{RECORD_SCHEMA, SUBMISSION_SCHEMA, parse_submission};
 use crate::catalogue::Catalogue;
 use crate::clock::now_ms;
 use crate::connector::Connectors;
+use crate::failpoint::{Point, reach};
 use crate::normalise::{Normalised, normalise};
 use crate::queue::Queue;
 use crate::record::{Action, FieldError, Hold, Submission, SubmissionId, Warning};
@@ -105,6 +106,7 @@ impl Pending {
         };
         if changed {
             wake(self.queue.as_ref(), &head);
+            reach(Point::SubmitOffered);
         }
         metrics::counter!("synchub_submissions_total", "changed" => if changed { "yes" } else { "no" })
             .increment(1);

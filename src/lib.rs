@@ -14,7 +14,8 @@
 //!   [`backoff`] for when to try again.
 //! - [`operator`]: what a person sees and switches. [`replay`]: what a person sends again.
 //! - [`http`], [`cli`]: the doors. [`sandbox`]: three platforms to practise on.
-//! - [`config`], [`telemetry`], [`clock`]: settings, logs and metrics, time.
+//! - [`config`], [`telemetry`], [`clock`]: settings, logs and metrics, time. [`failpoint`]: where a
+//!   test can end the process.
 //!
 //! # Invariants
 //! Imports go downwards only: `http cli` → `operator replay` → `intake | deliver` →
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod config;
 pub mod connector;
 pub mod deliver;
+pub mod failpoint;
 pub mod http;
 pub mod intake;
 pub mod normalise;

@@ -11,6 +11,7 @@ use crate::clock::now_ms;
 use crate::connector::{
     CompiledStep, Connector, Facts, Judgement, Moment, Operation, RenderError, Verdict,
 };
+use crate::failpoint::{Point, reach};
 use crate::record::Wanted;
 use crate::store::{Claim, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -198,10 +199,12 @@ impl Exchange<'_> {
                 error,
             })?;
         let began = Instant::now();
+        reach(Point::SendBegins);
         let answer = self
             .transport
             .send(&request, |url| connector.allows(url))
             .await;
+        reach(Point::SendAnswered);
         let took = began.elapsed();
         metrics::histogram!("synchub_request_seconds", "platform" => connector.id.clone())
             .record(took.as_secs_f64());

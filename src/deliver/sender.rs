@@ -14,6 +14,7 @@ use super::share::Share;
 use super::transport::Transport;
 use crate::clock::now_ms;
 use crate::connector::Connector;
+use crate::failpoint::{Point, reach};
 use crate::queue::{Queue, Receipt};
 use crate::record::DeliveryId;
 use crate::store::{Claim, Store};
@@ -284,6 +285,7 @@ impl Sender {
         match attempt(self, &claim).await {
             Ok(Some(settlement)) => {
                 note(&self.connector.id, &claim, &settlement.outcome);
+                reach(Point::SettleBegins);
                 match self.store.settle(settlement).await {
                     Ok(_) => true,
                     Err(error) => {

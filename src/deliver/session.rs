@@ -7,6 +7,7 @@ use super::transport::Transport;
 use crate::backoff::Schedule;
 use crate::clock::now_ms;
 use crate::connector::{Connector, Facts, Moment, Session, Verdict};
+use crate::failpoint::{Point, reach};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -72,7 +73,10 @@ impl Sessions {
             return Err(refused.clone());
         }
         let number = state.session.as_ref().map_or(0, |current| current.number) + 1;
-        match log_in(connector, transport).await {
+        reach(Point::LoginBegins);
+        let logged_in = log_in(connector, transport).await;
+        reach(Point::LoginEnded);
+        match logged_in {
             Ok(session) => {
                 let current = Current {
                     number,

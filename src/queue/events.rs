@@ -11,6 +11,7 @@ mod cloud;
 use crate::backoff::Schedule;
 use crate::catalogue::Catalogue;
 use crate::clock::now_ms;
+use crate::failpoint::{Point, reach};
 use crate::store::{Event, Store, StoreError};
 use broker::{Broker, Message};
 use std::path::PathBuf;
@@ -202,7 +203,9 @@ impl Publishing {
                 self.failures = 0;
                 continue;
             }
+            reach(Point::EventBegins);
             let (confirmed, result) = broker.publish(&self.messages(&events)).await;
+            reach(Point::EventConfirmed);
             if let Some(last) = confirmed.checked_sub(1) {
                 self.sent = events[last].sequence;
                 metrics::counter!("synchub_events_total").increment(confirmed as u64);

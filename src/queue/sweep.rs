@@ -2,6 +2,7 @@
 
 use super::{Appetite, Queue};
 use crate::clock::now_ms;
+use crate::failpoint::{Point, reach};
 use crate::store::{Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,7 @@ async fn turn(store: &Store, queue: &dyn Queue, grace: Duration) -> Result<(), S
                     );
                     metrics::counter!("synchub_swept_total", "platform" => platform.clone())
                         .increment(ids.len() as u64);
+                    reach(Point::SweepNoted);
                     queue.offer(&platform, &ids);
                 }
             }

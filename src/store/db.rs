@@ -5,6 +5,7 @@
 
 use super::StoreError;
 use super::outage::Patience;
+use crate::failpoint::{Point, reach};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -150,6 +151,14 @@ impl Pool {
 impl Tx {
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         on!(self, |c| c.commit().await)
+    }
+
+    /// As [`Tx::commit`], for what an operator does.
+    pub(super) async fn commit_act(self) -> Result<(), sqlx::Error> {
+        reach(Point::ActCommitting);
+        self.commit().await?;
+        reach(Point::ActCommitted);
+        Ok(())
     }
 }
 

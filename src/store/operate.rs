@@ -88,7 +88,7 @@ impl Store {
             .await?;
         let act = act("withdraw", record_id, version, reason, actor, now);
         insert_act(&mut tx, &act).await.map_err(&failed)?;
-        tx.commit().await.map_err(&failed)?;
+        tx.commit_act().await.map_err(&failed)?;
         Ok(WithdrawOutcome::Withdrawn(RecordHead {
             version,
             state: RecordState::Withdrawn,
@@ -164,7 +164,7 @@ impl Store {
         let moved = move_deliveries(&mut tx, &[change], &deliveries).await?;
         self.tell(&mut tx, &known, known.version, RecordState::Live, now)
             .await?;
-        tx.commit().await.map_err(&failed)?;
+        tx.commit_act().await.map_err(&failed)?;
         Ok(ReleaseOutcome::Released(RecordHead {
             state: RecordState::Live,
             holds: Vec::new(),

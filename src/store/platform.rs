@@ -211,7 +211,7 @@ impl Store {
             detail: json!({ "until": switch.paused_until }),
         };
         insert_act(&mut tx, &act).await.map_err(&failed)?;
-        tx.commit().await.map_err(&failed)
+        tx.commit_act().await.map_err(&failed)
     }
 
     /// Counts the deliveries per platform and state. Reads an index entry of every delivery; see

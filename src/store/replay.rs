@@ -175,7 +175,7 @@ impl Store {
             });
         }
         freeze(&mut tx, &id, new, now).await.map_err(&failed)?;
-        tx.commit().await.map_err(&failed)?;
+        tx.commit_act().await.map_err(&failed)?;
         self.replay(&id)
             .await?
             .ok_or_else(|| StoreError::corrupt("replays", id.as_str()))
@@ -233,7 +233,7 @@ impl Store {
                 detail: json!({ "given_back": given_back }),
             };
             insert_act(&mut tx, &act).await.map_err(&failed)?;
-            tx.commit().await.map_err(&failed)?;
+            tx.commit_act().await.map_err(&failed)?;
         } else {
             drop(tx);
         }

@@ -19,6 +19,7 @@ use super::outage::Health;
 use super::settle::{ProgressUpdate, abandon, release, save_progress, settle};
 use super::submit::submit;
 use super::{Claim, NewSubmission, Settlement, StoreError, SubmitOutcome};
+use crate::failpoint::{self, Point};
 use crate::record::DeliveryId;
 use leases::Leases;
 #[cfg(test)]
@@ -84,6 +85,35 @@ impl Command {
             Self::Settle(_) | Self::Progress(_) | Self::Release(_) | Self::Abandon(_) => true,
             Self::Submit(_) | Self::Claim(_) | Self::Renew(_) => false,
         }
+    }
+}
+
+impl Command {
+    /// Returns the failpoint before its commit.
+    fn committing(&self) -> Option<Point> {
+        Some(match self {
+            Self::Submit(_) => Point::SubmitCommitting,
+            Self::Settle(_) => Point::SettleCommitting,
+            Self::Progress(_) => Point::ProgressCommitting,
+            Self::Release(_) => Point::ReleaseCommitting,
+            Self::Renew(_) => Point::RenewCommitting,
+            Self::Claim(_) => Point::ClaimCommitting,
+            // Only after an error of the store in the middle of an attempt: same as a crash there.
+            Self::Abandon(_) => return None,
+        })
+    }
+
+    /// Returns the failpoint after its commit.
+    fn committed(&self) -> Option<Point> {
+        Some(match self {
+            Self::Submit(_) => Point::SubmitCommitted,
+            Self::Settle(_) => Point::SettleCommitted,
+            Self::Progress(_) => Point::ProgressCommitted,
+            Self::Release(_) => Point::ReleaseCommitted,
+            Self::Renew(_) => Point::RenewCommitted,
+            Self::Claim(_) => Point::ClaimCommitted,
+            Self::Abandon(_) => return None,
+        })
     }
 }
 
@@ -378,10 +408,21 @@ impl Task {
             self.leases.recover(&mut tx).await?;
         }
         let answers = answer_in(&mut tx, commands, self.pools.writes_events()).await?;
+        reach_each(commands, Command::committing);
         tx.commit()
             .await
             .map_err(StoreError::while_doing("commit a transaction"))?;
+        reach_each(commands, Command::committed);
         Ok(answers)
+    }
+}
+
+/// Says for each of `commands` that the process got to its `point`.
+fn reach_each(commands: &[&Command], point: fn(&Command) -> Option<Point>) {
+    if failpoint::is_armed() {
+        for point in commands.iter().filter_map(|command| point(command)) {
+            failpoint::reach(point);
+        }
     }
 }
 

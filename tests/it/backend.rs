@@ -37,9 +37,17 @@ impl Backend {
 
     /// A database on the server of the environment, with queues on a certain broker.
     pub(crate) fn on_broker(url: &str) -> Self {
+        Self::of(
+            Database::on_server(&needed("SYNCHUB_TEST_POSTGRES_URL")),
+            url,
+        )
+    }
+
+    /// A certain database with queues on a certain broker.
+    pub(crate) fn of(database: Database, broker: &str) -> Self {
         Self {
-            database: Database::on_server(&needed("SYNCHUB_TEST_POSTGRES_URL")),
-            queue: Some(Broker::shared(url)),
+            database,
+            queue: Some(Broker::shared(broker)),
         }
     }
 
@@ -58,6 +66,10 @@ impl Backend {
             environment.push(("SYNCHUB__QUEUE__PREFIX".to_owned(), broker.prefix.clone()));
         }
         environment
+    }
+
+    pub(crate) fn has_broker(&self) -> bool {
+        self.queue.is_some()
     }
 
     pub(crate) fn database(&self) -> &Database {

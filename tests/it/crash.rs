@@ -1,5 +1,7 @@
 //! `kill -9` in the middle of the work: nothing is lost, nothing is doubled.
 
+mod points;
+
 use crate::hub::{ALL, Hub, Platforms, entry_for_all, eventually};
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -60,13 +60,20 @@ impl Process {
 
     /// Asks it to end and returns whether it ended well.
     pub(crate) fn terminate(mut self) -> bool {
-        let pid = self.child.id().to_string();
-        let asked = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill runs");
-        assert!(asked.success());
+        self.ask_to_end();
         self.child.wait().expect("it ends").success()
+    }
+
+    /// Asks it to end, and does not wait.
+    pub(crate) fn ask_to_end(&self) {
+        let pid = self.child.id().to_string();
+        // Not running any more is as good as asked.
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+    }
+
+    /// Returns how it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it can be asked")
     }
 }
 
@@ -230,19 +237,49 @@ impl Hub {
 
     /// Starts one more process on the same database and queue; returns it and its address.
     pub(crate) fn another(&self, arguments: &[&str]) -> (Process, String) {
-        let process = Process::start(self.command().arg("serve").args(arguments));
-        let began = Instant::now();
-        loop {
-            let log = process.log();
-            let address = log
-                .split_whitespace()
-                .find(|it| it.starts_with("http://127."));
-            if let Some(url) = address {
-                return (process, url.to_owned());
-            }
-            assert!(began.elapsed() < PATIENCE, "the hub did not start:\n{log}");
-            std::thread::sleep(Duration::from_millis(5));
+        self.try_another(arguments, &[])
+            .unwrap_or_else(|log| panic!("the hub did not start:\n{log}"))
+    }
+
+    /// As [`Hub::another`], with more in its environment; what it wrote when it ended instead of
+    /// listening.
+    pub(crate) fn try_another(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<(Process, String), String> {
+        let mut command = self.command();
+        command.arg("serve").args(arguments);
+        command.envs(environment.iter().copied());
+        let mut process = Process::start(&mut command);
+        match address_of(&mut process) {
+            Some(url) => Ok((process, url)),
+            None => Err(process.log()),
         }
+    }
+
+    /// Starts the process with one more variable in its environment; it may end at any moment,
+    /// also before it listens. Returns whether it listens.
+    pub(crate) fn run_with(&mut self, name: &str, value: &str) -> bool {
+        assert!(self.process.is_none(), "one process at a time");
+        let mut process = Process::start(self.command().env(name, value).arg("serve"));
+        let address = address_of(&mut process);
+        self.process = Some(process);
+        let listens = address.is_some();
+        self.url = address.unwrap_or_default();
+        listens
+    }
+
+    /// Returns how the process ended, if it has; another one may be started then.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_mut().expect("it ran").ended()?;
+        self.process = None;
+        Some(status)
+    }
+
+    /// Asks the process to end, and does not wait.
+    pub(crate) fn ask_to_end(&self) {
+        self.process.as_ref().expect("it runs").ask_to_end();
     }
 
     /// Ends the process as a power cut would.
@@ -358,6 +395,27 @@ impl Hub {
             }
         })
         .await
+    }
+}
+
+/// Waits until a process says where it listens; `None` when it ended instead.
+fn address_of(process: &mut Process) -> Option<String> {
+    let began = Instant::now();
+    loop {
+        // Asked first, so that the last words of a process count.
+        let ended = process.ended().is_some();
+        let log = process.log();
+        let address = log
+            .split_whitespace()
+            .find(|it| it.starts_with("http://127."));
+        if let Some(url) = address {
+            return Some(url.to_owned());
+        }
+        if ended {
+            return None;
+        }
+        assert!(began.elapsed() < PATIENCE, "the hub did not start:\n{log}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -16,4 +16,5 @@ mod operators;
 mod rabbitmq;
 mod samples;
 mod servers;
+mod story;
 mod trouble;

@@ -3,6 +3,7 @@
 use super::link::{Link, let_go};
 use super::message;
 use super::topology::Topology;
+use crate::failpoint::{Point, reach};
 use crate::queue::{Handled, Receipt, Work};
 use futures_util::{FutureExt, StreamExt};
 use lapin::Acker;
@@ -177,6 +178,7 @@ impl Fetcher {
                 .now_or_never();
             return None;
         };
+        reach(Point::FetchTaken);
         Some(Work {
             ids: Some(ids),
             receipt: Receipt::new(move |handled| answer(&acker, handled)),
@@ -187,6 +189,7 @@ impl Fetcher {
 /// Tells the broker what became of a message. When the channel is gone the broker has given the
 /// message to somebody else, who will find nothing left to do.
 fn answer(acker: &Acker, handled: Handled) {
+    reach(Point::AckBegins);
     // Polled once the order is on its way; the answer of the socket is not needed.
     let _ = match handled {
         Handled::Stored => acker.ack(BasicAckOptions::default()).now_or_never(),
@@ -197,4 +200,5 @@ fn answer(acker: &Acker, handled: Handled) {
             })
             .now_or_never(),
     };
+    reach(Point::AckEnded);
 }

@@ -7,6 +7,7 @@ use super::link::{Link, let_go};
 use super::message;
 use super::offers::Offers;
 use super::topology::Topology;
+use crate::failpoint::{Point, reach};
 use crate::record::DeliveryId;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::Confirmation;
@@ -158,8 +159,10 @@ impl Publisher<'_> {
         platform: String,
         ids: Vec<DeliveryId>,
     ) -> Result<impl Future<Output = Sent> + use<>, String> {
+        reach(Point::PublishBegins);
         match self.hand_over(&platform, &ids).await {
             Ok(confirming) => {
+                reach(Point::PublishHandedOver);
                 *self.on_their_way.entry(platform.clone()).or_default() += 1;
                 Ok(async move {
                     let confirmation = match tokio::time::timeout(CONFIRM_TIMEOUT, confirming).await
@@ -215,6 +218,7 @@ impl Publisher<'_> {
         }
         let returned = match sent.confirmation {
             Ok(Confirmation::Ack(None)) | Ok(Confirmation::NotRequested) => {
+                reach(Point::PublishConfirmed);
                 metrics::counter!("synchub_offers_total", "platform" => sent.platform)
                     .increment(sent.ids.len() as u64);
                 return Ok(());
