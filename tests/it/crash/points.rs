@@ -6,11 +6,13 @@ use crate::story::{Caller, Story, audit};
 use serde_json::json;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use synchub::failpoint::{Point, VARIABLE};
 
-/// Acts after which a hub that still lives is asked to end, which leads to the last points.
-const ACTS_MAX: usize = 60;
+/// Acts in hand when a hub is asked to end, which leads to the last points.
+const ACTS_AT_END: usize = 60;
+/// How long a hub has for the others: it joins those that send, connects and renews meanwhile.
+const WORK: Duration = Duration::from_secs(4);
 /// How `abort` ends a process: at once, no destructor, nothing flushed.
 const SIGABRT: i32 = 6;
 
@@ -27,7 +29,7 @@ fn caller(hub: &Hub) -> Caller {
 async fn work_until_death(hub: &mut Hub, story: &mut Story, platforms: &Platforms, wish: &str) {
     let began = Instant::now();
     let caller = caller(hub);
-    for _ in 0..ACTS_MAX {
+    while began.elapsed() < WORK {
         if let Some(status) = hub.ended() {
             return assert_died_there(status, wish);
         }
@@ -39,7 +41,7 @@ async fn work_until_death(hub: &mut Hub, story: &mut Story, platforms: &Platform
         let slow = json!({"mode": "slow", "times": null, "ms": 200});
         platforms.misbehave(platform, slow).await;
     }
-    for _ in 0..ACTS_MAX {
+    for _ in 0..ACTS_AT_END {
         let _ = story.go_on(&caller).await;
     }
     hub.ask_to_end();
@@ -51,7 +53,7 @@ async fn work_until_death(hub: &mut Hub, story: &mut Story, platforms: &Platform
             return assert_died_there(status, wish);
         }
         assert!(began.elapsed() < PATIENCE, "{wish} was not reached");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -95,6 +97,7 @@ async fn a_hub_that_dies_at_any_point_loses_doubles_and_leaves_nothing_old() {
     let mut environment = platforms.environment.clone();
     for (name, value) in [
         ("SYNCHUB__DELIVER__LEASE_MS", "1000"),
+        ("SYNCHUB__DELIVER__BEAT_MS", "200"),
         ("SYNCHUB__QUEUE__GRACE_MS", "1000"),
         ("SYNCHUB__EVENTS__LEASE_MS", "1000"),
     ] {
