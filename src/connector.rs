@@ -120,6 +120,39 @@ impl Connector {
         &self.unresolved
     }
 
+    /// Returns why the conformance kit shall not run this case, if the manifest says so.
+    pub fn waiver(&self, case: &str) -> Option<&str> {
+        self.manifest.conform.waive.get(case).map(String::as_str)
+    }
+
+    /// Returns the cases that the manifest waives.
+    pub fn waived(&self) -> impl Iterator<Item = &str> {
+        self.manifest.conform.waive.keys().map(String::as_str)
+    }
+
+    /// Returns the connector with waits so short that a minute of trouble is played in a second,
+    /// for the conformance kit; `age_max_s` ends its patience.
+    #[must_use]
+    pub fn hurried(mut self, age_max_s: i64) -> Self {
+        let manifest = &mut self.manifest;
+        manifest.limits.rate_per_s = 1_000;
+        manifest.limits.timeout_ms = 2_500;
+        manifest.retry = Retry {
+            base_ms: 20,
+            factor: 2.0,
+            max_ms: 100,
+            tries_max: 1_000,
+            age_max_s,
+        };
+        manifest.identity.settle_ms = 20;
+        manifest.maintenance.windows.clear();
+        if let Some(read_back) = &mut manifest.operations.read_back {
+            read_back.recheck_ms = 20;
+            read_back.looks_max = 3;
+        }
+        self
+    }
+
     /// Returns whether requests carry the bytes of attachments.
     pub fn uses_attachment_bytes(&self) -> bool {
         self.uses_attachment_bytes

@@ -13,6 +13,7 @@
 //! - [`connector`]: a platform as a folder of data. [`deliver`]: senders, sessions, outcomes, with
 //!   [`backoff`] for when to try again.
 //! - [`operator`]: what a person sees and switches. [`replay`]: what a person sends again.
+//! - [`conform`]: plays sixteen kinds of trouble to any connector.
 //! - [`http`], [`cli`]: the doors. [`sandbox`]: three platforms to practise on.
 //! - [`config`], [`telemetry`], [`clock`]: settings, logs and metrics, time. [`failpoint`]: where a
 //!   test can end the process.
@@ -27,6 +28,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod conform;
 pub mod connector;
 pub mod deliver;
 pub mod failpoint;

@@ -1,4 +1,6 @@
-//! `connector check|test|new|try`.
+//! `connector check|test|new|conform|try`.
+
+mod conform;
 
 use super::hint::{Hint as _, failure};
 use super::output::Output;
@@ -34,6 +36,11 @@ pub(super) enum ConnectorVerb {
         /// Folder to write it under [default: the first of connectors.dir]
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+    },
+    /// Play sixteen kinds of trouble to connectors, against a scripted platform in this process
+    Conform {
+        /// Name or folder of a connector [default: all]
+        connector: Vec<String>,
     },
     /// Send one record to an address and show request and answer, secrets masked
     Try(TryArgs),
@@ -75,6 +82,9 @@ pub(super) async fn connector(
             accept: true,
         } => report_all(settings, &connector, output, check::accept),
         ConnectorVerb::New { name, dir } => new(settings, &name, dir, output),
+        ConnectorVerb::Conform { connector } => {
+            conform::conform(settings, &connector, output).await
+        }
         ConnectorVerb::Try(args) => try_out(settings, args, output).await,
     }
 }
@@ -85,6 +95,19 @@ fn report_all(
     output: &Output,
     run: fn(&Path) -> Report,
 ) -> anyhow::Result<ExitCode> {
+    let folders = folders(settings, names)?;
+    let reports: Vec<Report> = folders.iter().map(|dir| run(dir)).collect();
+    let healthy = reports.iter().all(|report| report.findings.is_empty());
+    output.show(&json!(reports), || reports.iter().map(in_words).collect());
+    Ok(if healthy {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Returns the folders of these connectors, of all when none is named.
+fn folders(settings: &Settings, names: &[String]) -> anyhow::Result<Vec<PathBuf>> {
     let folders = match names.is_empty() {
         true => all_folders(settings),
         false => names
@@ -98,14 +121,7 @@ fn report_all(
             "connectors.dir names the folders that hold them",
         ));
     }
-    let reports: Vec<Report> = folders.iter().map(|dir| run(dir)).collect();
-    let healthy = reports.iter().all(|report| report.findings.is_empty());
-    output.show(&json!(reports), || reports.iter().map(in_words).collect());
-    Ok(if healthy {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(folders)
 }
 
 fn in_words(report: &Report) -> String {

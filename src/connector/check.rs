@@ -9,6 +9,7 @@ mod sample;
 
 use super::manifest::{Auth, IdentityMode, Manifest, StatusPattern};
 use super::{Connector, Finding, Operation, References};
+pub use sample::{Sample, read_login, read_samples};
 use sample::{cases, run_case};
 use serde::Serialize;
 use std::path::Path;

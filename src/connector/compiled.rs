@@ -83,6 +83,13 @@ pub struct CompiledStep {
     pub(super) rules: CompiledRules,
 }
 
+impl CompiledStep {
+    /// Returns the names of the headers that the step itself sets.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|(name, _)| name.as_str())
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct CompiledPart {
     pub(super) name: String,

@@ -42,6 +42,17 @@ pub struct Manifest {
     pub operations: Operations,
     /// How an answer is read.
     pub classify: Classify,
+    /// What the conformance kit shall not ask for.
+    #[serde(default)]
+    pub conform: Conform,
+}
+
+/// What the conformance kit shall not ask for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Conform {
+    /// Case → why this platform cannot have it.
+    pub waive: BTreeMap<String, String>,
 }
 
 /// Name, address and what it takes.

@@ -39,6 +39,15 @@ impl Connectors {
         connectors
     }
 
+    /// Makes a registry of one connector.
+    pub fn of(connector: Connector) -> Self {
+        let mut connectors = Self::default();
+        connectors
+            .loaded
+            .insert(connector.id.clone(), Arc::new(connector));
+        connectors
+    }
+
     /// Returns the connector of a platform.
     pub fn get(&self, platform: &str) -> Option<&Arc<Connector>> {
         self.loaded.get(platform)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// File in the new folder → its text. `NAME` becomes the connector's name.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 13] = [
     ("connector.toml", include_str!("skeleton/connector.toml")),
     (
         "contract.schema.json",
@@ -28,6 +28,18 @@ const FILES: [(&str, &str); 10] = [
     (
         "samples/publish.outcome.json",
         include_str!("skeleton/publish.outcome.json"),
+    ),
+    (
+        "samples/publish-rejected.record.json",
+        include_str!("skeleton/record.json"),
+    ),
+    (
+        "samples/publish-rejected.request.json",
+        include_str!("skeleton/publish.request.json"),
+    ),
+    (
+        "samples/publish-rejected.response.json",
+        include_str!("skeleton/rejected.response.json"),
     ),
     (
         "samples/withdraw.record.json",
@@ -82,7 +94,7 @@ pub fn write(dir: &Path) -> std::io::Result<()> {
             text.replace("VARIABLE", &variable).replace("NAME", name),
         )?;
     }
-    // The outcome of the second sample is made by the first run of the check itself.
+    // The other outcomes are made by the first run of the check itself.
     super::check::accept(dir);
     Ok(())
 }
@@ -96,7 +108,7 @@ mod tests {
         super::write(&dir).expect("written");
         let report = super::super::check::check(&dir);
         assert_eq!(report.findings, []);
-        assert_eq!(report.samples, 2);
+        assert_eq!(report.samples, 3);
         assert!(
             super::write(&dir).is_err(),
             "an existing folder is not written over"

@@ -2,6 +2,7 @@
 //! a real database for each test.
 
 mod backend;
+mod conform;
 mod connectors;
 mod crash;
 mod documents;

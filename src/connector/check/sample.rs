@@ -74,6 +74,46 @@ impl From<SampleResponse> for Response {
     }
 }
 
+/// One sample as the conformance kit plays it.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Its name.
+    pub case: String,
+    /// What is done.
+    pub operation: Operation,
+    /// The canonical record.
+    pub record: Value,
+    /// What the platform answers, in order.
+    pub answers: Vec<Response>,
+}
+
+/// Reads all samples of the folder `dir`; what cannot be read is for [`super::check`] to tell.
+pub fn read_samples(dir: &Path) -> Vec<Sample> {
+    let read = |case: &String| {
+        let samples = Samples { dir, case };
+        let expected: ExpectedRequests = samples.read("request").ok()?;
+        let responses: Vec<SampleResponse> = samples.read("response").ok()?;
+        Some(Sample {
+            operation: Operation::parse(&expected.operation)?,
+            record: samples.read("record").ok()?,
+            answers: responses.into_iter().map(Response::from).collect(),
+            case: case.clone(),
+        })
+    };
+    cases(dir).iter().filter_map(read).collect()
+}
+
+/// Reads `samples/login.response.json`: what the platform answers to a login.
+///
+/// # Errors
+/// When there is none, or it is not one answer.
+pub fn read_login(dir: &Path) -> Result<Response, Finding> {
+    let samples = Samples { dir, case: "login" };
+    let answers: Vec<SampleResponse> = samples.read("response")?;
+    let first = answers.into_iter().next().map(Response::from);
+    first.ok_or_else(|| samples.finding("response", "", "one answer is needed"))
+}
+
 /// Names of the cases under `samples/`, sorted.
 pub(super) fn cases(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir.join("samples")) else {
