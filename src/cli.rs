@@ -13,6 +13,7 @@ mod operations;
 mod output;
 mod serve;
 mod submit;
+mod verify;
 
 use crate::config::Settings;
 use clap::{Args, Parser, Subcommand};
@@ -59,6 +60,8 @@ enum Verb {
     Pause(operations::PauseArgs),
     /// Go on sending to a platform
     Resume(operations::ResumeArgs),
+    /// Look at everything a platform shall show; send again what is missing or stale
+    Verify(verify::VerifyArgs),
     /// Check, test, make and try connectors
     #[command(subcommand)]
     Connector(connectors::ConnectorVerb),
@@ -113,6 +116,7 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Platforms => operations::platforms(&settings, output).await,
         Verb::Pause(args) => operations::pause(&settings, args, output).await,
         Verb::Resume(args) => operations::resume(&settings, args, output).await,
+        Verb::Verify(args) => verify::verify(&settings, args, output).await,
         Verb::Connector(verb) => connectors::connector(&settings, verb, output).await,
         Verb::Migrate(args) => migrate(&settings, args, output).await,
         Verb::Doctor => doctor::doctor(&settings, output).await,

@@ -5,6 +5,7 @@
 //! [`crate::deliver`] does, and [`crate::store`]. No platform's name occurs in the code.
 
 mod address;
+mod appearance;
 mod auth;
 pub mod check;
 mod classify;
@@ -201,7 +202,7 @@ impl Connector {
             Operation::ReadBack => operations
                 .read_back
                 .as_ref()
-                .map(|(steps, _)| steps.as_slice())
+                .map(|it| it.steps.as_slice())
                 .unwrap_or_default(),
         }
     }
@@ -267,14 +268,5 @@ impl Connector {
     /// Returns mistakes in the rules and captures of a step, found on a sample answer.
     fn mistakes(&self, step: &CompiledStep, response: &Response) -> Vec<String> {
         classify::mistakes(&self.templates, step, &self.rules, response)
-    }
-
-    /// Returns whether what the read-back captured equals the record.
-    pub fn confirms(&self, facts: &Facts) -> bool {
-        let Some((_, confirmed)) = &self.operations.read_back else {
-            return false;
-        };
-        let context = self.context(facts, &Session::default());
-        self.templates.ask(confirmed, &context).is_true()
     }
 }

@@ -86,6 +86,10 @@ points! {
     ReleaseCommitting = "release.before_commit",
     /// Claims are handed back.
     ReleaseCommitted = "release.after_commit",
+    /// What a platform shows is written, and what mends it, not committed.
+    LookCommitting = "look.before_commit",
+    /// What a platform shows is committed.
+    LookCommitted = "look.after_commit",
     /// What an operator does is written, not committed.
     ActCommitting = "act.before_commit",
     /// What an operator does is committed, the senders have not been told.
@@ -132,6 +136,8 @@ impl Point {
             | Self::RenewCommitted
             | Self::ReleaseCommitting
             | Self::ReleaseCommitted
+            | Self::LookCommitting
+            | Self::LookCommitted
             | Self::ActCommitting
             | Self::ActCommitted => false,
         }

@@ -10,6 +10,7 @@ mod operations;
 mod problem;
 mod records;
 mod submissions;
+mod verifications;
 
 pub(crate) use answer::masked;
 pub use caller::{hash_of, new_key};
@@ -142,6 +143,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(operations::replay))
         .routes(routes!(operations::show_replay))
         .routes(routes!(operations::cancel_replay))
+        .routes(routes!(verifications::verify))
+        .routes(routes!(verifications::list))
+        .routes(routes!(verifications::show))
+        .routes(routes!(verifications::cancel))
         .routes(routes!(submissions::post_batch))
         .merge(health_api())
 }

@@ -5,10 +5,12 @@
 
 mod failures;
 mod platforms;
+mod verifications;
 mod why;
 
 pub use failures::{FailureStatus, failures};
 pub use platforms::{PlatformStatus, pause, platforms, resume};
+pub use verifications::{VerifyError, verify};
 pub use why::{LastAttempt, Why, WhyPlatform, why};
 
 use crate::record::RecordId;

@@ -4,11 +4,13 @@
 //! command line spell the same way. It reads and writes nothing; see [`crate::normalise`] for how
 //! a [`Content`] comes to be and [`crate::store`] for where it is kept.
 
+mod appearance;
 mod id;
 mod state;
 mod submission;
 
-pub use id::{AttemptId, DeliveryId, RecordId, ReplayId, SubmissionId};
+pub use appearance::Appearance;
+pub use id::{AttemptId, DeliveryId, RecordId, ReplayId, SubmissionId, VerificationId};
 pub use state::{DeliveryState, Wanted};
 pub use submission::{
     BodyFormat, Entry, EntryAttachment, EntryBody, EntryCredit, EntryProject, Submission,

@@ -30,6 +30,7 @@ mod submit;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trace;
+mod verification;
 mod writer;
 
 pub use account::{Account, NewAccount};
@@ -46,6 +47,10 @@ pub use replay::{
 pub use schema::MigrationState;
 pub use submission::{DeliveryHead, NewSubmission, RecordHead, RecordState, SubmitOutcome};
 pub use trace::{AttemptView, DeliveryView, FailureView};
+pub use verification::{
+    FINDINGS_MAX, Look, LookOutcome, NewVerification, Verification, VerificationCounts,
+    VerificationFinding, VerificationState,
+};
 
 use db::{Pools, on};
 use outage::{Health, Patience};

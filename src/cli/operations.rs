@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Name of the person at the keyboard, for the rows that acts leave.
-fn actor() -> String {
+pub(super) fn actor() -> String {
     std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_else(|_| "cli".to_owned())
@@ -37,7 +37,7 @@ async fn named(store: &Store, text: &str) -> anyhow::Result<RecordView> {
         })
 }
 
-fn connectors(settings: &Settings) -> Connectors {
+pub(super) fn connectors(settings: &Settings) -> Connectors {
     hub::load_connectors(settings, &References::default())
 }
 

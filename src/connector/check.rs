@@ -158,6 +158,22 @@ pub(super) fn contradictions(manifest: &Manifest) -> Vec<(&'static str, String)>
         "classify.status",
         "a bare 2xx is no proof: add a rule under `classify.body` that recognises success in the answer",
     );
+    must(
+        manifest
+            .verify
+            .at
+            .as_ref()
+            .is_none_or(|at| super::maintenance::time_of_day(at).is_some()),
+        "verify.at",
+        "times are written \"HH:MM\"",
+    );
+    must(
+        manifest.verify.at.is_none()
+            || operations.read_back.is_some()
+            || operations.look_up.is_some(),
+        "verify.at",
+        "there is nothing to look with: add `operations.read_back` or `operations.look_up`",
+    );
     for window in &manifest.maintenance.windows {
         let times = [&window.from, &window.to];
         must(

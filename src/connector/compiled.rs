@@ -128,7 +128,17 @@ pub(super) struct CompiledOperations {
     pub(super) update: Option<Vec<CompiledStep>>,
     pub(super) withdraw: Option<Vec<CompiledStep>>,
     pub(super) look_up: Option<Vec<CompiledStep>>,
-    pub(super) read_back: Option<(Vec<CompiledStep>, TemplateId)>,
+    pub(super) read_back: Option<CompiledReadBack>,
+}
+
+/// The read-back with its questions, compiled.
+#[derive(Debug)]
+pub(super) struct CompiledReadBack {
+    pub(super) steps: Vec<CompiledStep>,
+    pub(super) confirmed: TemplateId,
+    pub(super) missing: Option<TemplateId>,
+    pub(super) under_review: Option<TemplateId>,
+    pub(super) stale: Option<TemplateId>,
 }
 
 /// Compiles while collecting every mistake with its place.
@@ -179,13 +189,19 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn read_back(&mut self, read_back: &ReadBack) -> (Vec<CompiledStep>, TemplateId) {
+    fn read_back(&mut self, read_back: &ReadBack) -> CompiledReadBack {
         let place = "operations.read_back";
-        let steps = self.steps(place, &read_back.steps);
-        (
-            steps,
-            self.question(&format!("{place}.confirmed"), &read_back.confirmed),
-        )
+        let mut optional = |name: &str, text: &Option<String>| {
+            let place = format!("{place}.{name}");
+            text.as_ref().map(|text| self.question(&place, text))
+        };
+        CompiledReadBack {
+            missing: optional("missing", &read_back.missing),
+            under_review: optional("under_review", &read_back.under_review),
+            stale: optional("stale", &read_back.stale),
+            steps: self.steps(place, &read_back.steps),
+            confirmed: self.question(&format!("{place}.confirmed"), &read_back.confirmed),
+        }
     }
 
     fn steps(&mut self, place: &str, steps: &[Step]) -> Vec<CompiledStep> {

@@ -42,9 +42,22 @@ pub struct Manifest {
     pub operations: Operations,
     /// How an answer is read.
     pub classify: Classify,
+    /// When everything that is shown is looked at.
+    #[serde(default)]
+    pub verify: Verify,
     /// What the conformance kit shall not ask for.
     #[serde(default)]
     pub conform: Conform,
+}
+
+/// When everything that is shown is looked at.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Verify {
+    /// `HH:MM` in China Standard Time, each day; none = only when asked for.
+    pub at: Option<String>,
+    /// Whether what is missing or stale is sent again.
+    pub repair: bool,
 }
 
 /// What the conformance kit shall not ask for.
@@ -333,6 +346,16 @@ pub struct ReadBack {
     pub steps: Vec<Step>,
     /// Expression over `captured`, `record` and `remote`: what is shown equals the record.
     pub confirmed: String,
+    /// Expression: it is not there; absent = nothing was captured.
+    #[serde(default)]
+    pub missing: Option<String>,
+    /// Expression: this version is kept and not public yet.
+    #[serde(default)]
+    pub under_review: Option<String>,
+    /// Expression: an older version is shown, or a part of this one. What is none of these was
+    /// altered on the platform.
+    #[serde(default)]
+    pub stale: Option<String>,
     /// Milliseconds from delivery to the first look, and between looks at first.
     #[serde(default = "recheck_ms_default")]
     pub recheck_ms: u64,

@@ -7,7 +7,7 @@ use super::plan::{Abilities, LookedUp, Next, Situation, next};
 use super::sender::Sender;
 use crate::clock::now_ms;
 use crate::connector::{AfterWithdraw, Connector, Facts, Files, Operation, idempotency_key};
-use crate::record::{AttemptId, Wanted};
+use crate::record::{Appearance, AttemptId, Wanted};
 use crate::store::{Claim, NewAttempt, Settled, Settlement, StoreError};
 use serde_json::Value;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub(super) async fn attempt(
     Ok(Some(run.settlement(outcome, started_at)))
 }
 
-fn facts(claim: &Claim, record: &Value, files: Files, progress: &Progress) -> Facts {
+pub(super) fn facts(claim: &Claim, record: &Value, files: Files, progress: &Progress) -> Facts {
     let mut captured = serde_json::Map::new();
     for values in progress.done.values().filter_map(Value::as_object) {
         captured.extend(values.clone());
@@ -305,14 +305,15 @@ impl Attempt<'_> {
 
     fn read_back(&mut self) -> Settled {
         let facts = &self.exchange.facts;
-        if self.connector.confirms(facts) {
+        let appearance = self.connector.appearance(Operation::ReadBack, facts);
+        if appearance == Appearance::Confirmed {
             return Settled::Confirmed {
                 remote_id: facts.remote_id.clone(),
                 remote_url: facts.remote_url.clone(),
             };
         }
-        let text = "平台尚未公开显示这一版本";
-        self.cause = Some(Cause::new("read_back", "under_review", "not_visible", text));
+        let word = appearance.as_str();
+        self.cause = Some(Cause::new("read_back", word, "", appearance.text()));
         self.look_again()
     }
 

@@ -6,6 +6,7 @@
 
 mod batch;
 mod note;
+mod verify;
 
 use super::attempt::attempt;
 use super::pace::Pace;
@@ -88,6 +89,7 @@ impl Sender {
             let shares = sender.surroundings.shares.clone();
             async move { sender.pace.follow(shares).await }
         });
+        let looking = tokio::spawn(verify::verify(Arc::clone(&self)));
         let shutdown = self.surroundings.shutdown.clone();
         let queue = Arc::clone(&self.surroundings.queue);
         loop {
@@ -110,8 +112,8 @@ impl Sender {
         queue.rest(&self.connector.id);
         self.tasks.close();
         self.tasks.wait().await;
-        // It ends with the shutdown that got us here.
-        let _ = following.await;
+        // They end with the shutdown that got us here.
+        let _ = tokio::join!(following, looking);
     }
 
     /// Waits until this process may send, or until shutdown. What is due stays due; what the

@@ -5,7 +5,7 @@ use super::session::Sessions;
 use super::transport::Transport;
 use crate::clock::now_ms;
 use crate::connector::{Connector, Facts, Files, Moment, Operation, Verdict, idempotency_key};
-use crate::record::Record;
+use crate::record::{Appearance, Record};
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -83,7 +83,9 @@ pub async fn run(
         "connector": connector.id, "operation": operation.as_str(), "exchanges": exchanges,
     });
     if operation == Operation::ReadBack {
-        shown["confirmed"] = connector.confirms(&facts).into();
+        let appearance = connector.appearance(operation, &facts);
+        shown["confirmed"] = (appearance == Appearance::Confirmed).into();
+        shown["appearance"] = json!(appearance);
     }
     Ok(shown)
 }

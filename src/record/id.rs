@@ -55,3 +55,7 @@ id_type!(
     /// Id of an operator's bulk act.
     ReplayId
 );
+id_type!(
+    /// Id of a look at everything a platform shows.
+    VerificationId
+);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "initial",
@@ -26,6 +26,11 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         3,
         "events",
         include_str!("../../schemas/sql/0003_events.sql"),
+    ),
+    (
+        6,
+        "verifications",
+        include_str!("../../schemas/sql/0006_verifications.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

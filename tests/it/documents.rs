@@ -92,6 +92,7 @@ fn every_verb_takes_json_and_says_what_it_does() {
         "platforms",
         "pause",
         "resume",
+        "verify",
         "connector",
         "migrate",
         "doctor",

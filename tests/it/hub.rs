@@ -107,10 +107,11 @@ pub(crate) struct Platforms {
 impl Platforms {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(SYNCHUB);
-        command
-            .args(["sandbox", "--port", "0", "--json"])
-            .args(arguments)
-            .current_dir(project());
+        command.args(["sandbox", "--json"]).args(arguments);
+        if !arguments.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
+        command.current_dir(project());
         let mut process = Process::start(&mut command);
         let mut line = String::new();
         let stdout = process.child.stdout.take().expect("piped");
@@ -172,6 +173,24 @@ impl Platforms {
     pub(crate) async fn behave(&self, id: &str) {
         let url = format!("{}/admin/misbehave", self.url(id));
         client().delete(url).send().await.expect("answers");
+    }
+
+    /// Does to an article what an editor of the platform might do.
+    pub(crate) async fn edit(&self, id: &str, record_id: &str, how: Value) {
+        let articles = self.articles(id).await;
+        let article = articles.iter().find(|it| it["record_id"] == record_id);
+        let remote_id = article.expect("it is shown")["remote_id"].as_str();
+        let url = format!("{}/admin/edit/{}", self.url(id), remote_id.expect("text"));
+        let request = client()
+            .post(url)
+            .header("content-type", "application/json");
+        let answer = request.body(how.to_string()).send().await.expect("answers");
+        assert!(answer.status().is_success());
+    }
+
+    /// Ends the process; what it keeps stays where `--dir` says.
+    pub(crate) fn stop(self) {
+        self._process.kill();
     }
 }
 

@@ -19,3 +19,4 @@ mod samples;
 mod servers;
 mod story;
 mod trouble;
+mod verify;

@@ -61,8 +61,10 @@ enum Act {
     Replay { entry: usize },
     /// Stops a platform.
     Pause { platform: usize },
-    /// Goes on with all.
+    /// Goes on with it.
     Resume { platform: usize },
+    /// Looks at everything it shows, and sends again what is missing or stale.
+    Verify { platform: usize },
 }
 
 /// What was promised about one entry.
@@ -112,6 +114,13 @@ impl Story {
         Ok(())
     }
 
+    /// Asks for a look at everything, as a schedule would; without an answer nothing is lost.
+    pub(crate) async fn verify_all(&mut self, caller: &Caller) {
+        for platform in 0..ALL.len() {
+            let _ = self.carry_out(caller, &Act::Verify { platform }).await;
+        }
+    }
+
     /// Ends the story: what has no answer yet is repeated until it has, and nothing stays paused.
     pub(crate) async fn finish(&mut self, caller: &Caller) -> Result<(), String> {
         if self.unanswered.is_some() {
@@ -150,7 +159,8 @@ impl Story {
             65..73 => Act::Withdraw { entry, revision },
             73..80 => Act::TakeDown { entry },
             80..90 => Act::Replay { entry },
-            90..94 => Act::Pause { platform },
+            90..93 => Act::Pause { platform },
+            93..95 => Act::Verify { platform },
             _ => Act::Resume { platform },
         }
     }
@@ -196,10 +206,16 @@ impl Story {
                 let path = format!("/v1/platforms/{}/resume", ALL[*platform]);
                 ("resumed", &caller.operator_key, path, reason)
             }
+            Act::Verify { platform } => {
+                let path = format!("/v1/platforms/{}/verify", ALL[*platform]);
+                let body = json!({"reason": "演练", "repair": true});
+                ("verified", &caller.operator_key, path, body)
+            }
         };
         let (status, answer) = caller.call(key, &path, &body).await?;
         // Nothing to send again: all of it is on its way already.
-        let idle = matches!(act, Act::Replay { .. }) && matches!(status, 400 | 409 | 422);
+        let idle = matches!(act, Act::Replay { .. } | Act::Verify { .. })
+            && matches!(status, 400 | 409 | 422);
         assert!(
             matches!(status, 200 | 202) || idle,
             "{act:?}: {status} {answer:#}"
@@ -221,7 +237,7 @@ impl Story {
                 promised.shown = matches!(act, Act::Publish { .. });
             }
             Act::TakeDown { entry } => self.entries[*entry].shown = false,
-            Act::Replay { .. } | Act::Pause { .. } | Act::Resume { .. } => {}
+            Act::Replay { .. } | Act::Pause { .. } | Act::Resume { .. } | Act::Verify { .. } => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use super::super::{
     Connector, Facts, Finding, Moment, Operation, Request, Response, Session, Verdict,
 };
+use crate::record::Appearance;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -239,7 +240,9 @@ fn play(
         }
     }
     if operation == Operation::ReadBack {
-        outcome["confirmed"] = connector.confirms(&facts).into();
+        let appearance = connector.appearance(operation, &facts);
+        outcome["confirmed"] = (appearance == Appearance::Confirmed).into();
+        outcome["appearance"] = json!(appearance);
     }
     Ok(Played { requests, outcome })
 }

@@ -5,7 +5,7 @@ use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
     account, claim, due, event, failure, operate, platform, record, replay, schema, sender, settle,
-    steer, submit, trace, writer,
+    steer, submit, trace, verification, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -54,6 +54,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &writer::SHARED,
     ];
     let mut texts = shared.concat();
+    texts.extend(verification::shared());
     texts.extend(own.concat());
     for bulk in bulks() {
         texts.extend(bulk.all_texts(postgres));

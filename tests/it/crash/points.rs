@@ -29,6 +29,8 @@ fn caller(hub: &Hub) -> Caller {
 async fn work_until_death(hub: &mut Hub, story: &mut Story, platforms: &Platforms, wish: &str) {
     let began = Instant::now();
     let caller = caller(hub);
+    // There is always something to look at.
+    story.verify_all(&caller).await;
     while began.elapsed() < WORK {
         if let Some(status) = hub.ended() {
             return assert_died_there(status, wish);
