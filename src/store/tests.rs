@@ -8,6 +8,7 @@ mod events;
 mod operating;
 mod statements;
 mod submitting;
+mod verifying;
 
 /// A submission of one publishable entry for two platforms.
 pub(crate) fn sample(source_id: &str, revision: i64) -> NewSubmission {

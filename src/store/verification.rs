@@ -200,11 +200,11 @@ const ONE: &str = concat!("SELECT ", columns!(), " FROM verifications WHERE id =
 const NEWEST: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM verifications WHERE ($1 IS NULL OR platform = $1) ORDER BY id DESC LIMIT $2"
+    " FROM verifications WHERE (CAST($1 AS TEXT) IS NULL OR platform = $1) ORDER BY id DESC LIMIT $2"
 );
 const FINDINGS: &str = "SELECT delivery_id, record_id, version, verdict, detail, repaired, at \
      FROM verification_items WHERE verification_id = $1 AND delivery_id > $2 \
-     AND ($3 IS NULL OR verdict = $3) ORDER BY delivery_id LIMIT $4";
+     AND (CAST($3 AS TEXT) IS NULL OR verdict = $3) ORDER BY delivery_id LIMIT $4";
 const CANCEL: &str = "UPDATE verifications SET state = 'cancelled', finished_at = $2 \
      WHERE id = $1 AND state IN ('waiting', 'running')";
 

@@ -86,11 +86,13 @@ const CONFIRM: &str = "UPDATE deliveries SET state = 'confirmed', due_at = NULL,
 /// It was confirmed once and is not any more.
 const DOUBT: &str = "UPDATE deliveries SET state = 'delivered', confirmed_at = NULL, \
      updated_at = $4 WHERE id = $1 AND claimed = $2 AND version = $3 AND state = 'confirmed'";
-/// What is missing is nowhere, under no id; what is stale is replaced under its id.
+/// What is stale is replaced under its id. What is missing has none any more; since a platform may
+/// err, it is in doubt, so that it is looked up before it is made, or taken down.
 const REPAIR: &str = "UPDATE deliveries SET state = 'queued', due_at = CAST($4 AS BIGINT), \
      tries = 0, first_tried_at = NULL, progress = NULL, shown_version = NULL, \
      remote_id = CASE WHEN $5 THEN NULL ELSE remote_id END, \
-     remote_url = CASE WHEN $5 THEN NULL ELSE remote_url END, confirmed_at = NULL, \
+     remote_url = CASE WHEN $5 THEN NULL ELSE remote_url END, \
+     settled = CASE WHEN $5 THEN claimed - 1 ELSE settled END, confirmed_at = NULL, \
      updated_at = CAST($4 AS BIGINT) WHERE id = $1 AND claimed = $2 AND version = $3 \
      AND wanted = 'shown' AND NOT held AND state IN ('delivered', 'confirmed')";
 const UNCHANGED: &str = "SELECT COUNT(*) FROM deliveries WHERE id = $1 AND claimed = $2 \
