@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod hint;
 mod hub;
+mod normalise;
 mod operations;
 mod output;
 mod serve;
@@ -46,6 +47,8 @@ enum Verb {
     Sandbox(serve::SandboxArgs),
     /// Take submission files in, as the OA would post them
     Submit(submit::SubmitArgs),
+    /// Say what the hub makes of single values: numbers, dates, amounts, text, whole entries
+    Normalise(normalise::NormaliseArgs),
     /// Say where a record stands, why, what happens next and what to do
     Why(operations::WhyArgs),
     /// Show everything that happened to a record, in order
@@ -109,6 +112,7 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Serve(args) => serve::serve(settings, args).await,
         Verb::Sandbox(args) => serve::sandbox(args, output).await,
         Verb::Submit(args) => submit::submit(&settings, args, output).await,
+        Verb::Normalise(args) => normalise::normalise(&settings, args, output),
         Verb::Why(args) => operations::why(&settings, args, output).await,
         Verb::Trace(args) => operations::trace(&settings, args, output).await,
         Verb::Failures => operations::failures(&settings, output).await,

@@ -101,6 +101,8 @@ pub struct ConnectorSettings {
     pub dir: Vec<PathBuf>,
     /// Folder of units, areas and divisions.
     pub catalogue: PathBuf,
+    /// Folder of the rules of what may not go out.
+    pub screening: PathBuf,
 }
 
 /// Limits of intake.

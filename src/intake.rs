@@ -5,20 +5,20 @@
 //! meet in [`crate::store`].
 
 mod answer;
+mod examine;
 mod schema;
 
 pub use answer::sentence;
+pub use examine::{Examined, examine};
 pub use schema::{RECORD_SCHEMA, SUBMISSION_SCHEMA, parse_submission};
 
 use crate::catalogue::Catalogue;
 use crate::clock::now_ms;
 use crate::connector::Connectors;
 use crate::failpoint::{Point, reach};
-use crate::normalise::{Normalised, normalise};
 use crate::queue::Queue;
 use crate::record::{Action, FieldError, Hold, Submission, SubmissionId, Warning};
-use crate::route::{Routes, route};
-use crate::screen::{Inspected, screen};
+use crate::screen::Rules;
 use crate::store::{Account, NewSubmission, RecordHead, Store, StoreError, SubmitOutcome};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub struct Intake {
     pub catalogue: Arc<Catalogue>,
     /// The platforms.
     pub connectors: Arc<Connectors>,
+    /// What may not go out.
+    pub rules: Arc<Rules>,
     /// How far a revision may be ahead of the stored one.
     pub revision_ahead_max: i64,
 }
@@ -183,15 +185,23 @@ impl Intake {
         let mut entry_errors = Vec::new();
         let understood = match &submission.entry {
             None => None,
-            Some(entry) => match normalise(entry, &self.catalogue) {
-                Ok(normalised) => Some(self.understand(normalised, submission.action)),
-                // What is wrong with the entry must not keep a record from being taken down.
-                Err(errors) if submission.action == Action::Withdraw => {
-                    entry_errors = errors;
-                    None
+            Some(entry) => {
+                match examine(
+                    entry,
+                    submission.action,
+                    &self.catalogue,
+                    &self.connectors,
+                    &self.rules,
+                ) {
+                    Ok(examined) => Some(Understood::from(examined)),
+                    // What is wrong with the entry must not keep a record from being taken down.
+                    Err(errors) if submission.action == Action::Withdraw => {
+                        entry_errors = errors;
+                        None
+                    }
+                    Err(errors) => return Err(Refusal::Fields(errors)),
                 }
-                Err(errors) => return Err(Refusal::Fields(errors)),
-            },
+            }
         };
         self.check_unit(account, &submission, understood.as_ref())
             .await?;
@@ -213,48 +223,11 @@ impl Intake {
             content: understood.content,
             holds: understood.holds,
             warnings: understood.warnings,
-            platforms: understood.routes.platforms,
+            platforms: understood.platforms,
             files: understood.files,
             revision_ahead_max: self.revision_ahead_max,
         };
         Ok((new, entry_errors))
-    }
-
-    /// Screens and routes a canonical content.
-    fn understand(&self, normalised: Normalised, action: Action) -> Understood {
-        let Normalised {
-            content,
-            declared,
-            files,
-            mut warnings,
-        } = normalised;
-        let holds = match action {
-            Action::Publish => {
-                let inspected = Inspected {
-                    content: &content,
-                    declared: &declared,
-                    files: &files,
-                };
-                let screening = screen(&inspected);
-                warnings.extend(screening.warnings);
-                screening.holds
-            }
-            Action::Withdraw => Vec::new(),
-        };
-        let routes = route(&content, &self.connectors);
-        warnings.extend(routes.warnings.clone());
-        let json = serde_json::to_vec(&content).unwrap_or_default();
-        Understood {
-            content_sha256: hex::encode(Sha256::digest(json)),
-            content: Some(Box::new(content)),
-            holds,
-            warnings,
-            routes,
-            files: files
-                .into_iter()
-                .map(|file| (file.sha256, file.bytes))
-                .collect(),
-        }
     }
 
     /// An account posts for its own units only, and withdraws only what is theirs.
@@ -296,6 +269,24 @@ struct Understood {
     content_sha256: String,
     holds: Vec<Hold>,
     warnings: Vec<Warning>,
-    routes: Routes,
+    platforms: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
+}
+
+impl From<Examined> for Understood {
+    fn from(examined: Examined) -> Self {
+        let json = serde_json::to_vec(&examined.content).unwrap_or_default();
+        Self {
+            content_sha256: hex::encode(Sha256::digest(json)),
+            content: Some(Box::new(examined.content)),
+            holds: examined.holds,
+            warnings: examined.warnings,
+            platforms: examined.platforms,
+            files: examined
+                .files
+                .into_iter()
+                .map(|file| (file.sha256, file.bytes))
+                .collect(),
+        }
+    }
 }

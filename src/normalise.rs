@@ -5,23 +5,35 @@
 //! decides whether an entry may go out: that is [`crate::screen`].
 
 mod attachment;
+mod charset;
 mod credit;
 mod date;
 mod disclosure;
 mod doc_no;
 mod html;
+mod id_card;
 mod index_no;
+mod money;
+mod numeral;
+mod org_code;
 mod project;
 mod project_code;
 pub mod text;
 mod uscc;
 
 pub use attachment::{ATTACHMENT_BYTES_MAX, ATTACHMENTS_BYTES_MAX, File};
-pub use date::date;
+pub use charset::{Decoded, decode_body};
+pub use date::{Precision, Written, date, date_of_number, written_date};
 pub use disclosure::disclosure;
 pub use doc_no::{DocNo, doc_no};
-pub use html::{BODY_CHARS_MAX, HTML_DEPTH_MAX, HtmlError, clean_html, plain_text, text_to_html};
-pub use index_no::index_no;
+pub use html::{
+    BODY_CHARS_MAX, Cleaned, Dropped, HTML_DEPTH_MAX, HtmlError, InlineImage, clean_html,
+    plain_text, text_to_html,
+};
+pub use id_card::{id_card, is_identity_card, with_check_restored};
+pub use index_no::{IndexFamily, index_family, index_no};
+pub use money::{MoneyError, money};
+pub use org_code::{org_code, org_code_holds};
 pub use project_code::{ProjectCode, project_code};
 pub use uscc::{uscc, uscc_holds};
 
@@ -58,8 +70,8 @@ pub fn normalise(entry: &Entry, catalogue: &Catalogue) -> Result<Normalised, Vec
     let written_on = written_on(&entry.written_on, &mut findings);
     let area = area(entry.area.as_deref(), catalogue, &mut findings);
     let doc_no = document_number(entry.doc_no.as_deref(), &mut findings);
-    let files = attachment::files(&entry.attachments, &mut findings.errors);
-    let body = body(entry, &mut findings);
+    let mut files = attachment::files(&entry.attachments, &mut findings.errors);
+    let body = body(entry, &mut files, &mut findings);
     let project = entry
         .project
         .as_ref()
@@ -68,6 +80,7 @@ pub fn normalise(entry: &Entry, catalogue: &Catalogue) -> Result<Normalised, Vec
         .credit
         .as_ref()
         .map(|credit| credit::credit(credit, &mut findings));
+    private_use(&title, &body, &mut findings);
     if !findings.errors.is_empty() {
         return Err(findings.errors);
     }
@@ -213,7 +226,7 @@ fn written_on(written: &str, findings: &mut Findings) -> String {
 
 fn document_number(written: Option<&str>, findings: &mut Findings) -> Option<String> {
     let number = doc_no(written?)?;
-    if !number.recognised {
+    if !number.is_number {
         let detail = format!(
             "文号“{}”不像规范的发文字号，已按原样保留，请核对。",
             excerpt(&number.canonical)
@@ -223,29 +236,39 @@ fn document_number(written: Option<&str>, findings: &mut Findings) -> Option<Str
     Some(number.canonical)
 }
 
-fn body(entry: &Entry, findings: &mut Findings) -> Body {
+/// Cleans the text; pictures written into it join `files`.
+fn body(entry: &Entry, files: &mut Vec<File>, findings: &mut Findings) -> Body {
     const POINTER: &str = "/entry/body/content";
     let written = text::visible(&entry.body.content);
-    let html = match entry.body.format {
+    let cleaned = match entry.body.format {
         BodyFormat::Html => clean_html(&written),
-        BodyFormat::Text => text_to_html(&written),
+        BodyFormat::Text => text_to_html(&written).map(|html| Cleaned {
+            html,
+            dropped: Dropped::default(),
+        }),
     };
-    let html = html.unwrap_or_else(|error| {
-        match error {
-            HtmlError::TooLong => {
-                let detail = format!("正文超过{BODY_CHARS_MAX}个字符，请把长表格改为附件。");
-                findings.error(POINTER, "too_large", detail);
-            }
-            HtmlError::TooDeep => findings.error(
-                POINTER,
-                "html_too_deep",
-                "正文的网页标记嵌套过深，无法处理，请清除格式后重新粘贴。",
-            ),
+    let Cleaned { html, dropped } = cleaned.unwrap_or_else(|error| {
+        let (code, detail) = error.words();
+        findings.error(POINTER, code, detail);
+        Cleaned {
+            html: String::new(),
+            dropped: Dropped::default(),
         }
-        String::new()
     });
+    let pictures = dropped.images.iter().enumerate();
+    let pictures: Vec<_> = pictures
+        .map(|(place, image)| attachment::picture(place + 1, image))
+        .collect();
+    for (code, detail) in dropped.words(pictures.iter().filter(|it| it.is_none()).count()) {
+        findings.warning(POINTER, code, detail);
+    }
+    let has_pictures = !pictures.is_empty();
+    if has_pictures {
+        files.extend(pictures.into_iter().flatten());
+        attachment::check_total(files, &mut findings.errors);
+    }
     let refused = findings.errors.iter().any(|error| error.pointer == POINTER);
-    if html.is_empty() && !refused && entry.attachments.is_empty() {
+    if html.is_empty() && !refused && entry.attachments.is_empty() && files.is_empty() {
         findings.error(
             POINTER,
             "body_empty",
@@ -253,6 +276,21 @@ fn body(entry: &Entry, findings: &mut Findings) -> Body {
         );
     }
     Body { html }
+}
+
+/// Warns of characters that only some fonts show.
+fn private_use(title: &str, body: &Body, findings: &mut Findings) {
+    for (pointer, place, text) in [
+        ("/entry/title", "标题", title),
+        ("/entry/body/content", "正文", body.html.as_str()),
+    ] {
+        let count = text::private_use(text);
+        if count > 0 {
+            let detail =
+                format!("{place}中有 {count} 个自造字，多数平台无法显示，请改用标准汉字。");
+            findings.warning(pointer, "private_use", detail);
+        }
+    }
 }
 
 fn keywords(written: &[String]) -> Vec<String> {

@@ -236,6 +236,21 @@ pub struct Hold {
     pub detail: String,
 }
 
+/// One thing that screening found in a record; nothing in it names a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Stable code: id_card, mobile, bank_card, name_list, secrecy, contradiction.
+    pub code: String,
+    /// Where it is, in words: 正文, 附件《名单.xlsx》.
+    pub place: String,
+    /// First character, counted from 0, in the plain text of that place.
+    pub start: u64,
+    /// Character behind the last one.
+    pub end: u64,
+    /// What it is, masked.
+    pub excerpt_masked: String,
+}
+
 /// Something wrong with one field of a submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {

@@ -5,6 +5,7 @@ use super::output::Output;
 use crate::catalogue::Catalogue;
 use crate::config::Settings;
 use crate::connector::{References, check};
+use crate::screen::Rules;
 use serde::Serialize;
 use serde_json::json;
 use std::process::ExitCode;
@@ -41,7 +42,7 @@ fn checked(
 
 /// Checks everything; fails when something would keep the hub from its job.
 pub(super) async fn doctor(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
-    let mut checks = vec![clock(), catalogue(settings)];
+    let mut checks = vec![clock(), catalogue(settings), screening(settings)];
     checks.extend(connectors(settings));
     checks.extend(database(settings).await);
     checks.push(queue(settings).await);
@@ -80,6 +81,23 @@ fn clock() -> Check {
             "clock",
             shown,
             "set the clock; signed platforms refuse requests by minutes",
+        ),
+    }
+}
+
+fn screening(settings: &Settings) -> Check {
+    let dir = &settings.connectors.screening;
+    let judged = Rules::load(dir).and_then(|rules| Ok((rules.version, rules.check_samples(dir)?)));
+    match judged {
+        Ok((version, samples)) => {
+            let detail = format!("rules {version}, all {samples} samples judged as they say");
+            checked(Grade::Ok, "screening", detail, "")
+        }
+        Err(error) => checked(
+            Grade::Fail,
+            "screening",
+            error.to_string(),
+            "connectors.screening names the folder; mend rules.toml or samples.toml in it",
         ),
     }
 }

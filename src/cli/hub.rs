@@ -9,6 +9,7 @@ use crate::intake::Intake;
 use crate::queue::{
     EmbeddedQueue, EventOptions, EventPublisher, Queue, RabbitOptions, RabbitQueue,
 };
+use crate::screen::Rules;
 use crate::store::Store;
 use std::sync::Arc;
 
@@ -87,6 +88,13 @@ pub(super) fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
     }
 }
 
+/// Loads the rules of what may not go out.
+pub(super) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
+    Rules::load(&settings.connectors.screening).hint(
+        "connectors.screening names the folder of the screening rules; run from the project's folder or set SYNCHUB__CONNECTORS__SCREENING",
+    )
+}
+
 /// Puts the door for submissions together.
 pub(super) fn intake(
     settings: &Settings,
@@ -101,6 +109,7 @@ pub(super) fn intake(
         queue: queue(settings)?,
         catalogue: Arc::new(catalogue),
         connectors: Arc::new(load_connectors(settings, references)),
+        rules: Arc::new(rules(settings)?),
         revision_ahead_max: settings.intake.revision_ahead_max,
     })
 }

@@ -1,5 +1,6 @@
 //! Files that come inline: decodes them, checks their digest and size, mends their names.
 
+use super::html::InlineImage;
 use super::text::one_line;
 use crate::record::{EntryAttachment, FieldError};
 use base64::Engine;
@@ -36,22 +37,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Decodes the attachments of an entry; what is wrong with them goes to `errors`.
 pub(super) fn files(attachments: &[EntryAttachment], errors: &mut Vec<FieldError>) -> Vec<File> {
     let mut files = Vec::with_capacity(attachments.len());
-    let mut total = 0;
     for (place, attachment) in attachments.iter().enumerate() {
         let pointer = format!("/entry/attachments/{place}");
         match file(attachment, &pointer, place + 1) {
-            Ok(file) => {
-                total += file.bytes.len();
-                files.push(file);
-            }
+            Ok(file) => files.push(file),
             Err(error) => errors.push(error),
         }
     }
-    if total > ATTACHMENTS_BYTES_MAX {
-        let megabytes = ATTACHMENTS_BYTES_MAX / 1024 / 1024;
-        let detail = format!("全部附件合计超过{megabytes}MB，请压缩或分次提交。");
-        errors.push(FieldError::new("/entry/attachments", "too_large", detail));
-    }
+    check_total(&files, errors);
     files
 }
 
@@ -95,6 +88,31 @@ fn file(attachment: &EntryAttachment, pointer: &str, number: usize) -> Result<Fi
         name,
         bytes,
     })
+}
+
+/// Decodes a picture that was written into the text; none when it is damaged, empty or too large.
+pub(super) fn picture(number: usize, image: &InlineImage) -> Option<File> {
+    let bytes = decode(&image.content_base64).ok()?;
+    let extension = match image.media_type.as_str() {
+        "image/jpeg" => "jpg",
+        other => other.trim_start_matches("image/"),
+    };
+    Some(File {
+        sha256: hex::encode(Sha256::digest(&bytes)),
+        name: format!("正文图片{number}.{extension}"),
+        media_type: image.media_type.clone(),
+        bytes,
+    })
+}
+
+/// Says that all files of an entry together are too large, if they are.
+pub(super) fn check_total(files: &[File], errors: &mut Vec<FieldError>) {
+    let total: usize = files.iter().map(|file| file.bytes.len()).sum();
+    if total > ATTACHMENTS_BYTES_MAX {
+        let megabytes = ATTACHMENTS_BYTES_MAX / 1024 / 1024;
+        let detail = format!("全部附件合计超过{megabytes}MB，请压缩或分次提交。");
+        errors.push(FieldError::new("/entry/attachments", "too_large", detail));
+    }
 }
 
 fn decode(encoded: &str) -> Result<Vec<u8>, &'static str> {

@@ -3,18 +3,32 @@
 //! Numbers of another kind (公告〔2014〕第5号, 韶府令第120号) pass through: to force them into the
 //! pattern would invent a number that no one issued.
 
-use super::text::{narrow, narrow_without_blanks, says_nothing};
+use super::text::{narrow, narrow_without_blanks, one_line, says_nothing};
 use regex::{Captures, Regex};
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// A document number after normalising.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocNo {
-    /// The canonical number, or the number as written when it is of another kind.
+    /// The canonical number, of a joint document that of the unit that leads; as written when it is
+    /// of another kind.
     pub canonical: String,
-    /// Whether it looks like a number at all; otherwise a person should look at it.
+    /// Whether it is of the pattern 代字〔年〕序号号.
     pub recognised: bool,
+    /// Whether it looks like a number at all; otherwise a person should look at it.
+    pub is_number: bool,
+    /// All numbers of a joint document, the lead first; empty otherwise.
+    pub joint: Vec<String>,
 }
+
+/// Most units that issue one document together.
+const JOINT_MAX: usize = 20;
+
+/// Years in Chinese numerals, as seals and old documents have them.
+static CHINESE_YEAR: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"[\[〔【(〖{<〈《] ?([一二三四五六七八九〇○零Oo]{4}) ?年? ?[\]〕】)〗}>〉》]")
+});
 
 /// The serial part: digits, or letters and digits such as `A-31`, or `12-1`.
 const SERIAL: &str = r"(?P<serial>[A-Za-z]{1,4}-?[0-9]{1,6}|[0-9]{1,6}(?:-[0-9]{1,4})?)";
@@ -63,27 +77,83 @@ pub fn doc_no(raw: &str) -> Option<DocNo> {
     if says_nothing(&text) {
         return None;
     }
-    let canonical = BRACKETED
+    let joint = joint(&text);
+    let canonical = joint.first().cloned().or_else(|| of_pattern(&text));
+    let recognised = canonical.is_some();
+    Some(DocNo {
+        is_number: recognised || OTHER_KIND.is_match(&text),
+        canonical: canonical.unwrap_or_else(|| match &text {
+            Cow::Borrowed(_) => one_line(raw),
+            // Only the label is gone.
+            Cow::Owned(text) => chinese_brackets(text),
+        }),
+        recognised,
+        joint,
+    })
+}
+
+fn of_pattern(text: &str) -> Option<String> {
+    let text = arabic_year(text);
+    BRACKETED
         .captures(&text)
+        .filter(|found| is_prefix(&found["prefix"]))
         .and_then(|found| canonical_bracketed(&found))
         .or_else(|| {
             let found = YEAR_WORD.captures(&text)?;
-            canonical_plain(&found).filter(|_| !is_genre(&found["prefix"]))
+            canonical_plain(&found)
+                .filter(|_| !is_genre(&found["prefix"]) && is_prefix(&found["prefix"]))
         })
         .or_else(|| {
             let found = DASHED.captures(&text)?;
-            canonical_plain(&found).filter(|_| found["prefix"].chars().any(is_han))
-        });
-    Some(match canonical {
-        Some(canonical) => DocNo {
-            canonical,
-            recognised: true,
-        },
-        None => DocNo {
-            recognised: OTHER_KIND.is_match(&text),
-            canonical: as_written(&text),
-        },
-    })
+            canonical_plain(&found)
+                .filter(|_| found["prefix"].chars().any(is_han) && is_prefix(&found["prefix"]))
+        })
+}
+
+/// Returns the numbers of a joint document; nothing when `text` is not several whole numbers.
+fn joint(text: &str) -> Vec<String> {
+    let divided = text.replace("号 ", "号、");
+    let parts: Vec<&str> = divided
+        .split(['、', ',', ';', '/'])
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .take(JOINT_MAX + 1)
+        .collect();
+    if !(2..=JOINT_MAX).contains(&parts.len()) {
+        return Vec::new();
+    }
+    parts
+        .into_iter()
+        .map(|part| {
+            let is_whole = part.ends_with('号') && part.starts_with(is_han);
+            is_whole.then(|| of_pattern(part)).flatten()
+        })
+        .collect::<Option<Vec<_>>>()
+        .unwrap_or_default()
+}
+
+/// Whether a 代字 may look like this: a title that ends in a number is none.
+fn is_prefix(prefix: &str) -> bool {
+    let mut open = 0_i32;
+    let balanced = prefix.chars().all(|letter| {
+        open += match letter {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        open >= 0
+    });
+    balanced && open == 0 && !prefix.contains(['、', ',', ';', '。', ':', '《', '》', '"'])
+}
+
+fn arabic_year(text: &str) -> Cow<'_, str> {
+    let Some(year) = CHINESE_YEAR.captures(text).and_then(|found| found.get(1)) else {
+        return Cow::Borrowed(text);
+    };
+    match super::written_date(year.as_str()) {
+        Some(written) => Cow::Owned(text.replacen(year.as_str(), &written.date, 1)),
+        None => Cow::Borrowed(text),
+    }
 }
 
 fn canonical_bracketed(found: &Captures<'_>) -> Option<String> {
@@ -132,10 +202,6 @@ fn is_han(character: char) -> bool {
 /// NFKC made Chinese brackets and colons narrow; a number that is shown has them wide.
 fn chinese_brackets(text: &str) -> String {
     text.replace('(', "（").replace(')', "）")
-}
-
-fn as_written(narrowed: &str) -> String {
-    chinese_brackets(narrowed)
 }
 
 #[cfg(test)]
@@ -202,18 +268,55 @@ mod tests {
         ] {
             let number = doc_no(raw).unwrap();
             assert_eq!(number.canonical, raw);
-            assert!(number.recognised, "{raw}");
+            assert!(number.is_number, "{raw}");
         }
     }
 
     #[test]
     fn what_is_no_number_is_kept_and_flagged() {
-        for raw in ["见附件", "2014-09-18", "某局〔2014〕000号", "GB 2014-12"] {
+        for raw in [
+            "见附件",
+            "2014-09-18",
+            "某局〔2014〕000号",
+            "GB 2014-12",
+            "韶府〔98〕12号",
+            "韶财〔2014〕1、2号",
+            "关于印发方案的通知（韶府〔2014〕12号）",
+        ] {
             let number = doc_no(raw).unwrap();
             assert_eq!(number.canonical, raw);
-            if !raw.contains('号') {
-                assert!(!number.recognised, "{raw}");
-            }
+            assert!(!number.recognised, "{raw}");
+            assert_eq!(number.is_number, raw.contains('号'), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_joint_document_bears_several_numbers() {
+        for raw in [
+            "韶财[2014]1号、韶建（2014）002号",
+            "韶财〔2014〕1号，韶建〔2014〕2号",
+            "韶财〔2014〕1号\n韶建〔2014〕2号",
+            "韶财〔2014〕1号 韶建〔2014〕2号",
+        ] {
+            let number = doc_no(raw).unwrap();
+            assert_eq!(number.canonical, "韶财〔2014〕1号", "{raw}");
+            assert_eq!(
+                number.joint,
+                ["韶财〔2014〕1号", "韶建〔2014〕2号"],
+                "{raw}"
+            );
+        }
+        assert!(doc_no("韶财〔2014〕1号附件1、2").unwrap().joint.is_empty());
+    }
+
+    #[test]
+    fn a_year_in_chinese_numerals_is_a_year() {
+        for raw in ["韶府〔一九九八〕12号", "韶府（二○一四）12号"] {
+            let number = doc_no(raw).unwrap();
+            assert!(
+                number.recognised && number.canonical.ends_with("〕12号"),
+                "{number:?}"
+            );
         }
     }
 

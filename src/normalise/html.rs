@@ -12,14 +12,18 @@
 //! | `a` | `href` with http, https or mailto |
 //! | `img` | `src` with https, `alt` |
 //!
+//! Pictures written into the text itself (`data:`) are taken out, to become attachments.
+//!
 //! Three passes, each linear: [`scan`] drops what word processors leave and refuses text built to
 //! exhaust a parser, `ammonia` guarantees the table above, [`tidy`] turns divisions into
 //! paragraphs and drops empty ones. It never invents text.
 
+mod dropped;
 mod plain;
 mod scan;
 mod tidy;
 
+pub use dropped::{Dropped, InlineImage};
 pub use plain::plain_text;
 
 use ammonia::{Builder, UrlRelative};
@@ -41,6 +45,22 @@ pub enum HtmlError {
     /// Elements nested or left open beyond [`HTML_DEPTH_MAX`].
     #[error("elements are nested deeper than {HTML_DEPTH_MAX}")]
     TooDeep,
+}
+
+impl HtmlError {
+    /// Returns the stable code and a sentence for the clerk.
+    pub fn words(self) -> (&'static str, String) {
+        match self {
+            Self::TooLong => (
+                "too_large",
+                format!("正文超过{BODY_CHARS_MAX}个字符，请把长表格改为附件。"),
+            ),
+            Self::TooDeep => (
+                "html_too_deep",
+                "正文的网页标记嵌套过深，无法处理，请清除格式后重新粘贴。".to_owned(),
+            ),
+        }
+    }
 }
 
 /// Elements that remain.
@@ -124,14 +144,28 @@ fn span(value: &str) -> Option<Cow<'static, str>> {
         .then(|| cells.to_string().into())
 }
 
-/// Returns `html` with nothing but the elements and attributes of the table above.
+/// A text with nothing but the elements and attributes of the table above.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleaned {
+    /// The text that remains.
+    pub html: String,
+    /// What its clerk would miss.
+    pub dropped: Dropped,
+}
+
+/// Cleans `html`.
 ///
 /// # Errors
 /// Text that is too long, or nested so deeply that parsing it would cost more than it is worth.
-pub fn clean_html(html: &str) -> Result<String, HtmlError> {
-    check_length(html)?;
-    let scanned = scan::scan(html)?;
-    let mut clean = tidy::tidy(&SANITISER.clean(&scanned).to_string());
+pub fn clean_html(html: &str) -> Result<Cleaned, HtmlError> {
+    let mut dropped = Dropped::default();
+    let scanned = scan::scan(html, &mut dropped)?;
+    check_length(&scanned)?;
+    let html = settled(tidy::tidy(&SANITISER.clean(&scanned).to_string()));
+    Ok(Cleaned { html, dropped })
+}
+
+fn settled(mut clean: String) -> String {
     // What stands in a table without being a cell is moved before it by the parser (HTML
     // §13.2.6.1), and an item may lose what kept it from its neighbour; both may then stand where
     // they would not stay. Reading the result again settles it.
@@ -146,7 +180,7 @@ pub fn clean_html(html: &str) -> Result<String, HtmlError> {
         }
         clean = again;
     }
-    Ok(clean)
+    clean
 }
 
 /// Returns plain text as clean HTML: one paragraph for each line that is not blank.

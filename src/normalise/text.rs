@@ -35,12 +35,45 @@ fn is_invisible(character: char) -> bool {
     )
 }
 
+/// Whether `character` shows something, or parts what does.
+pub fn is_shown(character: char) -> bool {
+    !is_invisible(character) && !is_forbidden(character)
+}
+
+/// Returns the character that GB 18030-2022 gives to what its editions before gave a place of
+/// private use; decoders still deliver the old ones.
+fn standard(character: char) -> char {
+    match character {
+        '\u{e78d}' => '\u{fe10}',
+        '\u{e78e}' => '\u{fe12}',
+        '\u{e78f}' => '\u{fe11}',
+        '\u{e790}'..='\u{e796}' => offset(character, 0xe790, 0xfe13),
+        '\u{e7c7}' => '\u{1e3f}',
+        '\u{e81e}' => '\u{9fb4}',
+        '\u{e826}' => '\u{9fb5}',
+        '\u{e82b}' => '\u{9fb6}',
+        '\u{e82c}' => '\u{9fb7}',
+        '\u{e832}' => '\u{9fb8}',
+        '\u{e843}' => '\u{9fb9}',
+        '\u{e854}' => '\u{9fba}',
+        '\u{e864}' => '\u{9fbb}',
+        other => other,
+    }
+}
+
+fn offset(character: char, from: u32, to: u32) -> char {
+    char::from_u32(u32::from(character) - from + to).unwrap_or(character)
+}
+
 /// Returns `text` without invisible and forbidden characters, with `\n` as the only line break.
 pub fn visible(text: &str) -> Cow<'_, str> {
     let mends = |character: char| {
         is_invisible(character)
             || is_forbidden(character)
-            || matches!(character, '\r' | '\u{2028}' | '\u{2029}')
+            || matches!(
+                character,
+                '\r' | '\u{2028}' | '\u{2029}' | '\u{e78d}'..='\u{e864}'
+            )
     };
     if !text.chars().any(mends) {
         return Cow::Borrowed(text);
@@ -52,10 +85,27 @@ pub fn visible(text: &str) -> Cow<'_, str> {
             '\r' if characters.peek() == Some(&'\n') => {}
             '\r' | '\u{2028}' | '\u{2029}' => mended.push('\n'),
             _ if is_invisible(character) || is_forbidden(character) => {}
-            _ => mended.push(character),
+            _ => mended.push(standard(character)),
         }
     }
     Cow::Owned(mended)
+}
+
+/// How many characters of private use `text` holds: only some fonts show them, and each something
+/// else.
+pub fn private_use(text: &str) -> usize {
+    // All of them begin with one of these bytes; almost every text is free of them.
+    let suspicious = text
+        .bytes()
+        .any(|byte| matches!(byte, 0xee | 0xef | 0xf3 | 0xf4));
+    if !suspicious {
+        return 0;
+    }
+    text.chars()
+        .filter(
+            |character| matches!(character, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}'),
+        )
+        .count()
 }
 
 /// Returns `text` as one line: trimmed, line breaks joined, without a blank where Chinese meets.
@@ -138,6 +188,16 @@ mod tests {
         assert_eq!(forbidden_character("甲\u{85}"), Some('\u{85}'));
         assert_eq!(forbidden_character("\u{ffff}"), Some('\u{ffff}'));
         assert_eq!(forbidden_character("甲\t乙\r\n，“丙”©"), None);
+    }
+
+    #[test]
+    fn characters_of_private_use_become_standard_ones_or_are_counted() {
+        assert_eq!(
+            visible("\u{e81e}甲\u{e790}\u{e7c7}"),
+            "\u{9fb4}甲\u{fe13}\u{1e3f}"
+        );
+        assert_eq!(private_use("甲\u{e000}乙\u{f8ff}，\u{100000}"), 3);
+        assert_eq!(private_use("，。“甲”𠀀😀"), 0);
     }
 
     #[test]

@@ -1,66 +1,116 @@
-//! The text of attachments, as far as the hub can read them: spreadsheets and plain text.
+//! The text of attachments, as far as the hub can read them: spreadsheets, Word, OFD, PDF, plain
+//! text, and archives of those.
 //!
-//! Documents, PDF and pictures are opaque here; what cannot be read although it should be is said
-//! aloud as a warning, so that a person looks.
+//! The content decides what a file is; its name is only asked when the content is no help. What
+//! cannot be read although it should be is said aloud as a warning, so that a person looks. All
+//! parsers are fed by strangers: size, depth and count are bounded, and one that panics has read
+//! nothing.
+
+mod archive;
+mod compound;
+mod pdf;
+mod xml;
 
 use super::spreadsheet;
-use crate::normalise::File;
 use encoding_rs::GB18030;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Most text of one attachment that is looked at.
 pub(super) const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Archives inside archives that are opened.
+const DEPTH_MAX: usize = 3;
 
 /// What can be read of a file.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Readable {
     /// All of its text.
     Text(String),
-    /// The beginning; the rest is beyond the limits.
+    /// Some of it; the rest is beyond the limits or cannot be opened.
     InPart(String),
     /// It should be readable and is not: damaged, or locked with a password.
     No,
+    /// It is readable and holds no text, only pictures of it.
+    NoText,
     /// A kind of file that the hub does not look into.
     Opaque,
 }
 
-/// Reads the text of `file`; its content decides, its name is only asked when the content is no
-/// help.
-pub(super) fn read(file: &File) -> Readable {
-    if spreadsheet::is_spreadsheet(&file.bytes) {
-        return spreadsheet::read(&file.bytes);
-    }
-    if is_text(file) {
-        return plain(&file.bytes);
-    }
-    if is_named_spreadsheet(file) {
-        return Readable::No;
-    }
-    Readable::Opaque
+/// Reads the text of a file.
+pub(super) fn read(name: &str, media_type: &str, bytes: &[u8]) -> Readable {
+    read_at(name, media_type, bytes, 0)
 }
 
-fn extension(file: &File) -> String {
-    let name = file.name.to_ascii_lowercase();
+fn read_at(name: &str, media_type: &str, bytes: &[u8], depth: usize) -> Readable {
+    // Foreign code fed by strangers: should it panic, the file is unreadable.
+    let attempt = AssertUnwindSafe(|| read_kind(name, media_type, bytes, depth));
+    catch_unwind(attempt).unwrap_or(Readable::No)
+}
+
+fn read_kind(name: &str, media_type: &str, bytes: &[u8], depth: usize) -> Readable {
+    if spreadsheet::is_spreadsheet(bytes) {
+        return spreadsheet::read(bytes);
+    }
+    if bytes.starts_with(b"PK\x03\x04") {
+        return if depth < DEPTH_MAX {
+            archive::read(bytes, depth)
+        } else {
+            Readable::No
+        };
+    }
+    if bytes.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
+        return compound::read(bytes);
+    }
+    // A mark of the format may stand behind some bytes of another one.
+    if bytes[..bytes.len().min(1024)]
+        .windows(5)
+        .any(|window| window == b"%PDF-")
+    {
+        return pdf::read(bytes);
+    }
+    let extension = extension(name);
+    if is_text(&extension, media_type, bytes) {
+        return plain(bytes);
+    }
+    match extension.as_str() {
+        // Their content should have told.
+        "xls" | "xlsx" | "xlsm" | "xlsb" | "ods" | "et" | "doc" | "docx" | "wps" | "odt"
+        | "pdf" | "ofd" | "zip" => Readable::No,
+        "rar" | "7z" | "tar" | "gz" | "tgz" => Readable::No,
+        _ => Readable::Opaque,
+    }
+}
+
+fn extension(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
     name.rsplit('.').next().unwrap_or_default().to_owned()
-}
-
-fn is_named_spreadsheet(file: &File) -> bool {
-    matches!(
-        extension(file).as_str(),
-        "xls" | "xlsx" | "xlsm" | "xlsb" | "ods" | "et"
-    )
 }
 
 /// Whether the content is text. Reports of old systems are HTML or tab-divided text that is called
 /// `.xls`.
-fn is_text(file: &File) -> bool {
-    let named = file.media_type.starts_with("text/")
-        || is_named_spreadsheet(file)
+fn is_text(extension: &str, media_type: &str, bytes: &[u8]) -> bool {
+    let named = media_type.starts_with("text/")
         || matches!(
-            extension(file).as_str(),
-            "txt" | "csv" | "tsv" | "htm" | "html" | "xml" | "json" | "md"
+            extension,
+            "txt"
+                | "csv"
+                | "tsv"
+                | "htm"
+                | "html"
+                | "xml"
+                | "json"
+                | "md"
+                | "rtf"
+                | "doc"
+                | "xls"
+                | "xlsx"
+                | "xlsm"
+                | "xlsb"
+                | "ods"
+                | "et"
+                | "log"
         );
-    let head = &file.bytes[..file.bytes.len().min(8 * 1024)];
+    let head = &bytes[..bytes.len().min(8 * 1024)];
     named
-        && !head.starts_with(b"PK\x03\x04")
         && !head
             .iter()
             .any(|byte| matches!(byte, 0..=8 | 14..=26 | 28..=31))
@@ -82,3 +132,6 @@ fn plain(bytes: &[u8]) -> Readable {
         Readable::Text(text)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,12 +1,13 @@
 //! Masks numbers that name a person, in the form that official lists use.
 
 use super::personal::{Kind, find};
+use super::rules::Rules;
 use std::borrow::Cow;
 
 /// Returns `text` with every identity card as `35*************123`, mobile as `138****1234` and
 /// bank card as `6228***********0018`.
 pub fn mask(text: &str) -> Cow<'_, str> {
-    let findings = find(text);
+    let findings = find(text, &Rules::built_in().numbers);
     if findings.is_empty() {
         return Cow::Borrowed(text);
     }

@@ -4,7 +4,10 @@
 //! text without long numbers costs next to nothing. Neighbours decide what is quiet: amounts,
 //! parts of longer codes, permits and credit codes.
 
-use super::identity::{BankCard, bank_card, is_identity_card, is_mobile};
+use super::Code;
+use super::identity::{BankCard, bank_card, is_mobile};
+use super::rules::Numbers;
+use crate::normalise::is_identity_card;
 
 /// What kind of number was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,16 @@ pub(super) enum Kind {
     Mobile,
     /// 银行卡号
     BankCard,
+}
+
+impl Kind {
+    pub(super) fn code(self) -> Code {
+        match self {
+            Self::IdentityCard => Code::IdCard,
+            Self::Mobile => Code::Mobile,
+            Self::BankCard => Code::BankCard,
+        }
+    }
 }
 
 /// A number that names a person.
@@ -38,29 +51,21 @@ struct Run {
 /// How far before a number its label is looked for.
 const LABEL_CHARS: usize = 16;
 
-/// Labels of numbers that look like identity or bank cards and are none.
-const OTHER_NUMBERS: [&str; 9] = [
-    "许可证",
-    "项目编码",
-    "项目代码",
-    "信用代码",
-    "注册号",
-    "备案",
-    "招标编号",
-    "执照",
-    "文书号",
-];
-
-/// Letters that may stand right before a telephone number.
-const PHONE_LABELS: [&str; 8] = ["tel", "mob", "mobile", "phone", "m", "t", "p", "fax"];
+/// A text that is searched, with the words that decide.
+#[derive(Clone, Copy)]
+struct Search<'a> {
+    text: &'a str,
+    numbers: &'a Numbers,
+}
 
 /// Returns all findings, in the order of the text.
-pub(super) fn find(text: &str) -> Vec<Finding> {
+pub(super) fn find(text: &str, numbers: &Numbers) -> Vec<Finding> {
+    let search = Search { text, numbers };
     let runs = runs(text);
     let mut findings = Vec::new();
     let mut next = 0;
     while next < runs.len() {
-        let (found, used) = at(text, &runs[next..]);
+        let (found, used) = search.at(&runs[next..]);
         findings.extend(found);
         next += used;
     }
@@ -94,85 +99,166 @@ fn plain_digit(character: char) -> Option<char> {
     }
 }
 
-/// Looks at the first of `runs`; returns what it is and how many runs that took.
-fn at(text: &str, runs: &[Run]) -> (Option<Finding>, usize) {
-    let first = runs[0];
-    let finding = match first.count {
-        11 | 13 => mobile(text, first),
-        15..=19 => card(text, first),
-        3 | 4 | 6 => return grouped(text, runs),
-        _ => None,
-    };
-    (finding, 1)
-}
-
-fn mobile(text: &str, run: Run) -> Option<Finding> {
-    let digits = digits(text, run.start, run.end);
-    let national = match digits.strip_prefix("86") {
-        Some(rest) if run.count == 13 => rest,
-        _ => &digits,
-    };
-    let found = is_mobile(national) && stands_alone(text, run.start, run.end);
-    found.then_some(Finding {
-        kind: Kind::Mobile,
-        start: run.start,
-        end: run.end,
-    })
-}
-
-fn card(text: &str, run: Run) -> Option<Finding> {
-    let check_letter = match text[run.end..].chars().next() {
-        Some(letter @ ('X' | 'x' | 'Ｘ' | 'ｘ')) if run.count == 17 => letter.len_utf8(),
-        _ => 0,
-    };
-    let end = run.end + check_letter;
-    let number = digits(text, run.start, end);
-    let finding = |kind| Finding {
-        kind,
-        start: run.start,
-        end,
-    };
-    if is_identity_card(&number) {
-        // The old kind has no check character, so it must at least stand alone.
-        let is_sure = number.len() == 18 || stands_alone(text, run.start, end);
-        return (is_sure && !is_other_number(text, run.start)).then(|| finding(Kind::IdentityCard));
-    }
-    is_bank_card(text, run.start, end, &number).then(|| finding(Kind::BankCard))
-}
-
-/// Numbers written in groups: `138 0013 8000`, `440203 19900101 1004`, `6228 4804 0256 4890 018`.
-fn grouped(text: &str, runs: &[Run]) -> (Option<Finding>, usize) {
-    const SHAPES: [(&[usize], Kind); 5] = [
-        (&[3, 4, 4], Kind::Mobile),
-        (&[6, 8, 4], Kind::IdentityCard),
-        (&[4, 4, 4, 4, 3], Kind::BankCard),
-        (&[4, 4, 4, 4, 2], Kind::BankCard),
-        (&[4, 4, 4, 4], Kind::BankCard),
-    ];
-    for (shape, kind) in SHAPES {
-        let Some(group) = runs.get(..shape.len()) else {
-            continue;
+impl Search<'_> {
+    /// Looks at the first of `runs`; returns what it is and how many runs that took.
+    fn at(self, runs: &[Run]) -> (Option<Finding>, usize) {
+        let first = runs[0];
+        let finding = match first.count {
+            11 | 13 => self.mobile(first),
+            15..=19 => self.card(first),
+            3 | 4 | 6 => return self.grouped(runs),
+            _ => None,
         };
-        let fits = group.iter().map(|run| run.count).eq(shape.iter().copied())
-            && group.windows(2).all(|pair| is_joint(text, pair))
-            && !runs
-                .get(shape.len())
-                .is_some_and(|after| is_joint(text, &[group[shape.len() - 1], *after]));
-        if !fits {
-            continue;
-        }
-        let (start, end) = (group[0].start, group[shape.len() - 1].end);
-        let number = digits(text, start, end);
-        let found = match kind {
-            Kind::Mobile => is_mobile(&number) && stands_alone(text, start, end),
-            Kind::IdentityCard => is_identity_card(&number) && !is_other_number(text, start),
-            Kind::BankCard => is_bank_card(text, start, end, &number),
+        (finding, 1)
+    }
+
+    fn mobile(self, run: Run) -> Option<Finding> {
+        let digits = digits(self.text, run.start, run.end);
+        let national = match digits.strip_prefix("86") {
+            Some(rest) if run.count == 13 => rest,
+            _ => &digits,
         };
-        if found {
-            return (Some(Finding { kind, start, end }), shape.len());
+        let found = self.is_private_mobile(national) && self.stands_alone(run.start, run.end);
+        found.then_some(Finding {
+            kind: Kind::Mobile,
+            start: run.start,
+            end: run.end,
+        })
+    }
+
+    fn card(self, run: Run) -> Option<Finding> {
+        let check_letter = match self.text[run.end..].chars().next() {
+            Some(letter @ ('X' | 'x' | 'Ｘ' | 'ｘ')) if run.count == 17 => letter.len_utf8(),
+            _ => 0,
+        };
+        let end = run.end + check_letter;
+        let number = digits(self.text, run.start, end);
+        let finding = |kind| Finding {
+            kind,
+            start: run.start,
+            end,
+        };
+        if is_identity_card(&number) {
+            // The old kind has no check character, so it must at least stand alone.
+            let is_sure = number.len() == 18 || self.stands_alone(run.start, end);
+            return (is_sure && !self.is_other_number(run.start))
+                .then(|| finding(Kind::IdentityCard));
+        }
+        self.is_bank_card(run.start, end, &number)
+            .then(|| finding(Kind::BankCard))
+    }
+
+    /// Numbers written in groups: `138 0013 8000`, `440203 19900101 1004`, `6228 4804 0256 4890 018`.
+    fn grouped(self, runs: &[Run]) -> (Option<Finding>, usize) {
+        const SHAPES: [(&[usize], Kind); 5] = [
+            (&[3, 4, 4], Kind::Mobile),
+            (&[6, 8, 4], Kind::IdentityCard),
+            (&[4, 4, 4, 4, 3], Kind::BankCard),
+            (&[4, 4, 4, 4, 2], Kind::BankCard),
+            (&[4, 4, 4, 4], Kind::BankCard),
+        ];
+        for (shape, kind) in SHAPES {
+            let Some(group) = runs.get(..shape.len()) else {
+                continue;
+            };
+            let fits = group.iter().map(|run| run.count).eq(shape.iter().copied())
+                && group.windows(2).all(|pair| is_joint(self.text, pair))
+                && !runs
+                    .get(shape.len())
+                    .is_some_and(|after| is_joint(self.text, &[group[shape.len() - 1], *after]));
+            if !fits {
+                continue;
+            }
+            let (start, end) = (group[0].start, group[shape.len() - 1].end);
+            let number = digits(self.text, start, end);
+            let found = match kind {
+                Kind::Mobile => self.is_private_mobile(&number) && self.stands_alone(start, end),
+                Kind::IdentityCard => is_identity_card(&number) && !self.is_other_number(start),
+                Kind::BankCard => self.is_bank_card(start, end, &number),
+            };
+            if found {
+                return (Some(Finding { kind, start, end }), shape.len());
+            }
+        }
+        (None, 1)
+    }
+
+    fn is_bank_card(self, start: usize, end: usize, number: &str) -> bool {
+        match bank_card(number) {
+            BankCard::Sure => self.stands_alone(start, end) && !self.is_other_number(start),
+            BankCard::WithContext => {
+                self.stands_alone(start, end) && {
+                    let label = self.label(start);
+                    self.numbers
+                        .card_words
+                        .iter()
+                        .any(|word| label.contains(word.as_str()))
+                }
+            }
+            BankCard::No => false,
         }
     }
-    (None, 1)
+
+    /// Whether the number is no part of an amount, a decimal or a longer code.
+    fn stands_alone(self, start: usize, end: usize) -> bool {
+        let mut before = self.text[..start].chars().rev();
+        let mut after = self.text[end..].chars();
+        let alone_before = match before.next() {
+            Some('.' | ',') => !before.next().is_some_and(|other| other.is_ascii_digit()),
+            Some('_' | '¥' | '￥') => false,
+            Some(letter) if letter.is_ascii_alphabetic() => {
+                self.ends_with_phone_label(&self.text[..start])
+            }
+            _ => true,
+        };
+        let alone_after = match after.next() {
+            Some('.' | ',') => !after.next().is_some_and(|other| other.is_ascii_digit()),
+            Some('_' | '元' | '万' | '亿') => false,
+            Some(letter) => !letter.is_ascii_alphabetic(),
+            None => true,
+        };
+        alone_before && alone_after
+    }
+
+    fn ends_with_phone_label(self, before: &str) -> bool {
+        let letters: String = before
+            .chars()
+            .rev()
+            .take_while(|character| character.is_ascii_alphanumeric())
+            .take(LABEL_CHARS)
+            .collect();
+        let word: String = letters.chars().rev().collect();
+        self.numbers
+            .phone_labels
+            .contains(&word.to_ascii_lowercase())
+    }
+
+    /// Returns the text before a number on its line, as far as a label reaches.
+    fn label(self, start: usize) -> String {
+        self.text[..start]
+            .chars()
+            .rev()
+            .take(LABEL_CHARS)
+            .take_while(|&character| character != '\n')
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect()
+    }
+
+    fn is_other_number(self, start: usize) -> bool {
+        let label = self.label(start);
+        !label.contains("身份证")
+            && self
+                .numbers
+                .other_numbers
+                .iter()
+                .any(|word| label.contains(word.as_str()))
+    }
+
+    fn is_private_mobile(self, digits: &str) -> bool {
+        is_mobile(digits) && !self.numbers.allowed.iter().any(|allowed| allowed == digits)
+    }
 }
 
 /// Whether one blank or dash joins two runs.
@@ -181,19 +267,6 @@ fn is_joint(text: &str, pair: &[Run]) -> bool {
         &text[pair[0].end..pair[1].start],
         " " | "-" | "\u{a0}" | "\u{3000}" | "－" | "—"
     )
-}
-
-fn is_bank_card(text: &str, start: usize, end: usize, number: &str) -> bool {
-    match bank_card(number) {
-        BankCard::Sure => stands_alone(text, start, end) && !is_other_number(text, start),
-        BankCard::WithContext => {
-            stands_alone(text, start, end) && {
-                let label = label(text, start);
-                ["卡", "账", "帐"].iter().any(|word| label.contains(word))
-            }
-        }
-        BankCard::No => false,
-    }
 }
 
 /// Returns the digits between two places of the text in ASCII, an X in upper case.
@@ -207,61 +280,16 @@ fn digits(text: &str, start: usize, end: usize) -> String {
         .collect()
 }
 
-/// Whether the number is no part of an amount, a decimal or a longer code.
-fn stands_alone(text: &str, start: usize, end: usize) -> bool {
-    let mut before = text[..start].chars().rev();
-    let mut after = text[end..].chars();
-    let alone_before = match before.next() {
-        Some('.' | ',') => !before.next().is_some_and(|other| other.is_ascii_digit()),
-        Some('_' | '¥' | '￥') => false,
-        Some(letter) if letter.is_ascii_alphabetic() => ends_with_phone_label(&text[..start]),
-        _ => true,
-    };
-    let alone_after = match after.next() {
-        Some('.' | ',') => !after.next().is_some_and(|other| other.is_ascii_digit()),
-        Some('_' | '元' | '万' | '亿') => false,
-        Some(letter) => !letter.is_ascii_alphabetic(),
-        None => true,
-    };
-    alone_before && alone_after
-}
-
-fn ends_with_phone_label(before: &str) -> bool {
-    let letters: String = before
-        .chars()
-        .rev()
-        .take_while(|character| character.is_ascii_alphanumeric())
-        .take(LABEL_CHARS)
-        .collect();
-    let word: String = letters.chars().rev().collect();
-    PHONE_LABELS.contains(&word.to_ascii_lowercase().as_str())
-}
-
-/// Returns the text before a number on its line, as far as a label reaches.
-fn label(text: &str, start: usize) -> String {
-    text[..start]
-        .chars()
-        .rev()
-        .take(LABEL_CHARS)
-        .take_while(|&character| character != '\n')
-        .collect::<Vec<_>>()
-        .into_iter()
-        .rev()
-        .collect()
-}
-
-fn is_other_number(text: &str, start: usize) -> bool {
-    let label = label(text, start);
-    !label.contains("身份证") && OTHER_NUMBERS.iter().any(|word| label.contains(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn kinds(text: &str) -> Vec<Kind> {
-        find(text).into_iter().map(|finding| finding.kind).collect()
+        find(text, &super::super::rules::Rules::built_in().numbers)
+            .into_iter()
+            .map(|finding| finding.kind)
+            .collect()
     }
 
     #[test]
@@ -326,7 +354,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_can_be_searched(text in "\\PC*|[0-9０-９Xx \\-.张\n]{0,80}") {
-            for finding in find(&text) {
+            for finding in find(&text, &super::super::rules::Rules::built_in().numbers) {
                 prop_assert!(text.get(finding.start..finding.end).is_some());
             }
         }

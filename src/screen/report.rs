@@ -1,7 +1,6 @@
 //! Counts what was found where, and says it in one sentence.
 
-use super::mask::masked_number;
-use super::personal::{Finding, Kind, find};
+use super::{Code, Found};
 
 /// How many places a sentence names.
 const PLACES_NAMED: usize = 5;
@@ -10,32 +9,35 @@ const PLACES_NAMED: usize = 5;
 #[derive(Default)]
 pub(super) struct PersonalData {
     places: Vec<(String, Counts)>,
-    /// The first number found, masked.
+    /// The first thing found, masked.
     example: Option<String>,
 }
 
 #[derive(Default)]
 struct Counts {
+    name_lists: usize,
     identity_cards: usize,
     mobiles: usize,
     bank_cards: usize,
 }
 
 impl PersonalData {
-    /// Searches one text of the record.
-    pub(super) fn look_into(&mut self, place: &str, text: &str) {
-        let findings = find(text);
-        let Some(first) = findings.first() else {
+    /// Adds what was found in one text of the record.
+    pub(super) fn add(&mut self, place: &str, found: &[Found]) {
+        let Some(first) = found
+            .iter()
+            .find(|it| it.code != Code::NameList)
+            .or(found.first())
+        else {
             return;
         };
-        self.example
-            .get_or_insert_with(|| masked_number(first.kind, &text[first.start..first.end]));
+        self.example.get_or_insert_with(|| first.shown.clone());
         let known = self.places.iter().position(|(name, _)| name == place);
         let index = known.unwrap_or_else(|| {
             self.places.push((place.to_owned(), Counts::default()));
             self.places.len() - 1
         });
-        self.places[index].1.add(&findings);
+        self.places[index].1.add(found);
     }
 
     /// Returns what was found, where, and what to do; none when nothing was found.
@@ -59,12 +61,14 @@ impl PersonalData {
 }
 
 impl Counts {
-    fn add(&mut self, findings: &[Finding]) {
-        for finding in findings {
-            match finding.kind {
-                Kind::IdentityCard => self.identity_cards += 1,
-                Kind::Mobile => self.mobiles += 1,
-                Kind::BankCard => self.bank_cards += 1,
+    fn add(&mut self, found: &[Found]) {
+        for it in found {
+            match it.code {
+                Code::NameList => self.name_lists += 1,
+                Code::IdCard => self.identity_cards += 1,
+                Code::Mobile => self.mobiles += 1,
+                Code::BankCard => self.bank_cards += 1,
+                Code::Secrecy | Code::Contradiction => {}
             }
         }
     }
@@ -74,6 +78,7 @@ impl Counts {
             ("身份证号", self.identity_cards),
             ("手机号", self.mobiles),
             ("银行卡号", self.bank_cards),
+            ("人员名单", self.name_lists),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

@@ -4,7 +4,7 @@
 //! are written out in full, since Excel stores identity cards as numbers when no one stops it.
 
 use super::attachment::{Readable, TEXT_BYTES_MAX};
-use super::identity::with_check_restored;
+use crate::normalise::with_check_restored;
 use calamine::{Data, DataRef, Reader, Sheets, open_workbook_auto_from_rs};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,16 +14,20 @@ const CELLS_MAX: usize = 500_000;
 /// Largest workbook of the kinds that can only be read as a whole.
 const WHOLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Whether the content is a workbook of a kind that can be read.
+/// Whether the content is a workbook that its first bytes or, in a compound file, its streams tell;
+/// others are archives.
 pub(super) fn is_spreadsheet(bytes: &[u8]) -> bool {
-    let contains = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+    /// OpenDocument says what it is in its first file, which is not packed.
+    const OPEN_DOCUMENT: &[u8] = b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet";
+    const HEAD_BYTES: usize = 200;
+    let contains =
+        |bytes: &[u8], needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
     if bytes.starts_with(b"PK\x03\x04") {
-        return contains(b"xl/workbook.")
-            || contains(b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet");
+        return contains(&bytes[..bytes.len().min(HEAD_BYTES)], OPEN_DOCUMENT);
     }
     // A compound file is a workbook when it has a stream of that name, in UTF-16.
     bytes.starts_with(&[0xd0, 0xcf, 0x11, 0xe0])
-        && (contains(b"W\0o\0r\0k\0b\0o\0o\0k\0") || contains(b"B\0o\0o\0k\0\0\0"))
+        && (contains(bytes, b"W\0o\0r\0k\0b\0o\0o\0k\0") || contains(bytes, b"B\0o\0o\0k\0\0\0"))
 }
 
 /// Reads all cells of the workbook in `bytes`.
@@ -147,14 +151,16 @@ mod tests {
             in_full(440_203_199_001_011_000.0).get(..14),
             Some("44020319900101")
         );
-        assert!(super::super::identity::is_identity_card(&in_full(
+        assert!(crate::normalise::is_identity_card(&in_full(
             440_203_199_001_011_000.0
         )));
     }
 
     #[test]
     fn a_damaged_workbook_is_unreadable_and_nothing_worse() {
-        let mut bytes = b"PK\x03\x04xl/workbook.xml".to_vec();
+        let mut bytes = b"PK\x03\x04".to_vec();
+        bytes.extend([0; 26]);
+        bytes.extend(b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet");
         bytes.extend([0xff; 64]);
         assert!(is_spreadsheet(&bytes));
         assert!(matches!(read(&bytes), Readable::No));

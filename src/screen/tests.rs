@@ -42,11 +42,14 @@ fn file(name: &str, bytes: &[u8]) -> File {
 }
 
 fn screened(content: &Content, declared: &str, files: &[File]) -> Screening {
-    screen(&Inspected {
-        content,
-        declared,
-        files,
-    })
+    screen(
+        &Inspected {
+            content,
+            declared,
+            files,
+        },
+        crate::screen::Rules::built_in(),
+    )
 }
 
 fn codes(screening: &Screening) -> Vec<HoldCode> {
@@ -85,6 +88,17 @@ fn a_number_that_markup_splits_is_still_one_number() {
     assert_eq!(codes(&screening), [HoldCode::PersonalData]);
     let detail = &screening.holds[0].detail;
     assert!(detail.contains("正文发现手机号 1 个"), "{detail}");
+    let found = &screening.findings[0];
+    assert_eq!(
+        (
+            found.code.as_str(),
+            found.place.as_str(),
+            found.start,
+            found.end
+        ),
+        ("mobile", "正文", 2, 13)
+    );
+    assert_eq!(found.excerpt_masked, "138****8000");
     assert!(detail.contains("138****8000"), "{detail}");
     assert!(!detail.contains("13800138000"), "{detail}");
 }
@@ -138,4 +152,33 @@ fn a_workbook_that_cannot_be_opened_is_a_warning() {
     assert_eq!(screening.holds, []);
     assert_eq!(screening.warnings[0].code, "attachment_unreadable");
     assert_eq!(screening.warnings[0].pointer, "/entry/attachments/0");
+}
+
+#[test]
+fn documents_in_archives_are_screened_and_their_marks_count() {
+    let document = "<w:document><w:p><w:t>机密★3年</w:t></w:p><w:p><w:t>440203199001011004</w:t></w:p></w:document>";
+    let inner = attachment::tests::zipped(&[("word/document.xml", document.as_bytes())]);
+    let outer = attachment::tests::zipped(&[("通知.docx", &inner)]);
+    let clean = content("甲", "<p>乙</p>", Disclosure::Proactive);
+    let screening = screened(&clean, "主动公开", &[file("附件.zip", &outer)]);
+    assert_eq!(
+        codes(&screening),
+        [HoldCode::Secrecy, HoldCode::PersonalData]
+    );
+    assert_eq!(screening.findings.len(), 2);
+    let told = format!("{screening:?}");
+    assert!(!told.contains("440203199001011004"), "{told}");
+}
+
+#[test]
+fn a_masked_version_is_let_through() {
+    let open = "<table><tr><td>姓名</td><td>身份证号</td></tr><tr><td>张三</td><td>440203199001011004</td></tr></table>";
+    let proactive = content("公示", open, Disclosure::Proactive);
+    assert_eq!(
+        codes(&screened(&proactive, "主动公开", &[])),
+        [HoldCode::PersonalData]
+    );
+    let masked = content("公示", &mask(open), Disclosure::Proactive);
+    assert!(masked.body.html.contains("44*************004"));
+    assert_eq!(screened(&masked, "主动公开", &[]).holds, []);
 }

@@ -13,6 +13,7 @@ mod house;
 mod hub;
 mod intake;
 mod migrate;
+mod normalise;
 mod operators;
 mod rabbitmq;
 mod samples;

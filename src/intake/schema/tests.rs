@@ -43,11 +43,14 @@ fn every_sample_becomes_what_is_expected_of_it() {
         let (submission, normalised) = normalised(&body, &catalogue);
         let content = &normalised.content;
         let joint: Vec<_> = content.joint_units.iter().map(|unit| &unit.name).collect();
-        let screening = screen(&Inspected {
-            content,
-            declared: &normalised.declared,
-            files: &normalised.files,
-        });
+        let screening = screen(
+            &Inspected {
+                content,
+                declared: &normalised.declared,
+                files: &normalised.files,
+            },
+            crate::screen::Rules::built_in(),
+        );
         let holds: Vec<_> = screening.holds.iter().map(|hold| hold.code).collect();
         let mut found = json!({
             "source_id": submission.source_id,
@@ -118,11 +121,14 @@ fn a_hold_for_personal_data_counts_and_masks() {
     ))
     .unwrap();
     let (_, normalised) = normalised(&body, &catalogue);
-    let holds = screen(&Inspected {
-        content: &normalised.content,
-        declared: &normalised.declared,
-        files: &normalised.files,
-    })
+    let holds = screen(
+        &Inspected {
+            content: &normalised.content,
+            declared: &normalised.declared,
+            files: &normalised.files,
+        },
+        crate::screen::Rules::built_in(),
+    )
     .holds;
     assert!(
         holds[0]

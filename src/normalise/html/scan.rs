@@ -3,6 +3,7 @@
 //!
 //! Nothing here is trusted for safety of the output; the sanitiser behind it is.
 
+use super::dropped::Dropped;
 use super::{HTML_DEPTH_MAX, HtmlError, SEAM};
 
 /// How much a parser may have to reopen: the sum, over all start tags, of formatting elements open.
@@ -39,8 +40,8 @@ const WRAPPERS: [&str; 2] = ["span", "font"];
 const RAW: [&str; 2] = ["style", "script"];
 
 /// Returns `html` without comments, declarations, namespaced tags, `span`, `font`, styles and
-/// scripts.
-pub(super) fn scan(html: &str) -> Result<String, HtmlError> {
+/// scripts. What a clerk would miss goes to `dropped`.
+pub(super) fn scan(html: &str, dropped: &mut Dropped) -> Result<String, HtmlError> {
     let mut kept = String::with_capacity(html.len());
     let mut open = OpenElements::default();
     let mut specials = 0;
@@ -53,12 +54,14 @@ pub(super) fn scan(html: &str) -> Result<String, HtmlError> {
             Kind::Text => kept.push_str("&lt;"),
             Kind::Noise => {}
             Kind::Start(name) if RAW.contains(&name.as_str()) => {
+                dropped.look_at(name, &rest[..tag.length]);
                 rest = &rest[tag.length..];
                 rest = &rest[raw_text_length(rest, name)..];
                 continue;
             }
             Kind::Start(name) | Kind::End(name)
                 if name.contains(':') || WRAPPERS.contains(&name.as_str()) => {}
+            Kind::Start(name) if dropped.look_at(name, &rest[..tag.length]) => {}
             Kind::Start(name) => {
                 open.start(name)?;
                 kept.push_str(&rest[..tag.length]);

@@ -1,4 +1,8 @@
 use super::*;
+
+fn clean_html(html: &str) -> Result<String, HtmlError> {
+    super::clean_html(html).map(|cleaned| cleaned.html)
+}
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -202,4 +206,38 @@ proptest! {
         let html = text_to_html(&text).unwrap();
         prop_assert_eq!(clean_html(&html).unwrap(), html);
     }
+}
+
+#[test]
+fn pictures_in_the_text_are_taken_out_and_lost_ones_are_counted() {
+    let pasted = "<p>甲<IMG alt=图 src=\"data:image/PNG;base64,AAAA\">乙\
+        <img src='file:///C:/a.png'><img src='https://a.cn/b.png'><img src='data:image/svg+xml;base64,AAAA'></p>";
+    let cleaned = super::clean_html(pasted).unwrap();
+    assert_eq!(cleaned.html, "<p>甲乙<img src=\"https://a.cn/b.png\"></p>");
+    assert_eq!(
+        cleaned.dropped.images,
+        [InlineImage {
+            media_type: "image/png".to_owned(),
+            content_base64: "AAAA".to_owned(),
+        }]
+    );
+    assert_eq!(cleaned.dropped.images_lost, 2);
+}
+
+#[test]
+fn a_text_is_as_long_as_it_is_without_its_pictures() {
+    let picture = "A".repeat(BODY_CHARS_MAX);
+    let pasted = format!("<p>甲<img src=\"data:image/jpeg;base64,{picture}\"></p>");
+    let cleaned = super::clean_html(&pasted).unwrap();
+    assert_eq!(cleaned.html, "<p>甲</p>");
+    assert_eq!(cleaned.dropped.images.len(), 1);
+}
+
+#[test]
+fn what_acts_is_counted() {
+    let cleaned = super::clean_html(
+        "<script>x</script><p onclick=x>甲</p><iframe src=x></iframe><a href='javascript:x'>乙</a>",
+    )
+    .unwrap();
+    assert_eq!((cleaned.dropped.scripts, cleaned.dropped.embedded), (3, 1));
 }

@@ -1,0 +1,199 @@
+//! The charset of a whole request body: what the bytes are, whatever the header claims.
+
+use encoding_rs::{Encoding, GB18030, UTF_16BE, UTF_16LE};
+use std::borrow::Cow;
+
+/// A body as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// `utf-8`, `gbk`, `gb18030`, `utf-16le` or `utf-16be`.
+    pub charset: &'static str,
+    /// The text, without a byte order mark.
+    pub text: String,
+}
+
+/// Decodes a body; `content_type` only decides where the bytes leave a doubt. None when they are in
+/// none of the charsets.
+pub fn decode_body(content_type: &str, bytes: &[u8]) -> Option<Decoded> {
+    let bytes = &*readable(content_type, bytes);
+    if let Some((encoding, mark_length)) = Encoding::for_bom(bytes) {
+        return decoded(encoding, name(encoding), &bytes[mark_length..]);
+    }
+    let claim = content_type.to_ascii_lowercase();
+    let claims_gb = ["gb2312", "gbk", "gb18030", "cp936", "x-gbk"]
+        .iter()
+        .any(|name| claim.contains(name));
+    match std::str::from_utf8(bytes) {
+        // Two GBK letters can look like letters of another script in UTF-8; text that is declared
+        // as GBK and shows no Chinese in UTF-8 is what it says.
+        Ok(text) if !(claims_gb && is_doubtful(text)) => Some(Decoded {
+            charset: "utf-8",
+            text: text.to_owned(),
+        }),
+        Ok(_) | Err(_) => decoded(GB18030, gb_name(bytes), bytes),
+    }
+}
+
+/// Returns the bytes that are text: those that a form escapes, and of several parts those that are
+/// no files.
+fn readable<'a>(content_type: &str, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    let kind = content_type.trim_start().to_ascii_lowercase();
+    if kind.starts_with("application/x-www-form-urlencoded") {
+        return Cow::Owned(unescaped(bytes));
+    }
+    let boundary = content_type
+        .split(';')
+        .filter_map(|part| part.trim().split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("boundary"))
+        .map(|(_, value)| value.trim().trim_matches('"'));
+    match boundary.filter(|it| kind.starts_with("multipart/") && !it.is_empty()) {
+        Some(boundary) => Cow::Owned(without_files(bytes, format!("--{boundary}").as_bytes())),
+        None => Cow::Borrowed(bytes),
+    }
+}
+
+/// Undoes `%E5` and `+`.
+fn unescaped(bytes: &[u8]) -> Vec<u8> {
+    let value = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut place = 0;
+    while let Some(&byte) = bytes.get(place) {
+        let escaped = (value(bytes.get(place + 1)), value(bytes.get(place + 2)));
+        match (byte, escaped) {
+            (b'%', (Some(high), Some(low))) => {
+                plain.push((high * 16 + low) as u8);
+                place += 2;
+            }
+            (b'+', _) => plain.push(b' '),
+            _ => plain.push(byte),
+        }
+        place += 1;
+    }
+    plain
+}
+
+/// Leaves out the content of parts that are files.
+fn without_files(bytes: &[u8], boundary: &[u8]) -> Vec<u8> {
+    let find = |bytes: &[u8], wanted: &[u8]| {
+        bytes
+            .windows(wanted.len())
+            .position(|window| window == wanted)
+    };
+    let mut kept = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let end = find(&rest[1..], boundary).map_or(rest.len(), |place| place + 1);
+        let part = &rest[..end];
+        let head = find(part, b"\r\n\r\n").map_or(part.len(), |place| place + 4);
+        let is_file = find(&part[..head].to_ascii_lowercase(), b"filename").is_some();
+        kept.extend_from_slice(if is_file { &part[..head] } else { part });
+        rest = &rest[end..];
+    }
+    kept
+}
+
+fn is_doubtful(text: &str) -> bool {
+    !text.is_ascii() && text.chars().all(|letter| letter < '\u{800}')
+}
+
+fn decoded(encoding: &'static Encoding, charset: &'static str, bytes: &[u8]) -> Option<Decoded> {
+    let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
+    Some(Decoded {
+        charset,
+        text: text.into_owned(),
+    })
+}
+
+fn name(encoding: &'static Encoding) -> &'static str {
+    match encoding {
+        it if it == UTF_16LE => "utf-16le",
+        it if it == UTF_16BE => "utf-16be",
+        _ => "utf-8",
+    }
+}
+
+/// GB 18030 is GBK with letters of four bytes.
+fn gb_name(bytes: &[u8]) -> &'static str {
+    let mut rest = bytes;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = match (first, after.first()) {
+            (0x81..=0xfe, Some(0x30..=0x39)) => return "gb18030",
+            (0x81..=0xfe, Some(_)) => &after[1..],
+            _ => after,
+        };
+    }
+    "gbk"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn charset(content_type: &str, bytes: &[u8]) -> Option<&'static str> {
+        decode_body(content_type, bytes).map(|decoded| decoded.charset)
+    }
+
+    #[test]
+    fn the_bytes_decide_whatever_the_header_claims() {
+        let gbk = GB18030.encode("关于印发方案的通知").0;
+        for claim in ["", "text/xml; charset=UTF-8", "text/xml; charset=gb2312"] {
+            assert_eq!(charset(claim, &gbk), Some("gbk"), "{claim}");
+            assert_eq!(charset(claim, "关于".as_bytes()), Some("utf-8"), "{claim}");
+        }
+        let rare = GB18030.encode("𠮷〇镕").0;
+        assert_eq!(charset("", &rare), Some("gb18030"));
+        assert_eq!(decode_body("", &rare).unwrap().text, "𠮷〇镕");
+        assert_eq!(charset("", b"\xff\xff\xff"), None);
+        assert_eq!(charset("", b""), Some("utf-8"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_decides_and_is_no_text() {
+        let marked = decode_body("text/plain; charset=gbk", "\u{feff}关于".as_bytes()).unwrap();
+        assert_eq!((marked.charset, marked.text.as_str()), ("utf-8", "关于"));
+        let wide: Vec<u8> = "\u{feff}关于"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert_eq!(charset("", &wide), Some("utf-16le"));
+    }
+
+    #[test]
+    fn forms_are_unescaped_and_files_left_out() {
+        let form = decode_body(
+            "application/x-www-form-urlencoded",
+            b"a=%B9%D8%d3%DA+b&c=%zz%",
+        );
+        let form = form.unwrap();
+        assert_eq!(
+            (form.charset, form.text.as_str()),
+            ("gbk", "a=关于 b&c=%zz%")
+        );
+        let parts = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n\xe5\x85\xb3\r\n\
+            --x\r\nContent-Disposition: form-data; name=f; filename=a.bin\r\n\r\n\xff\xff\xff\r\n--x--\r\n";
+        let parts = decode_body("multipart/form-data; boundary=\"x\"", parts).unwrap();
+        assert_eq!(parts.charset, "utf-8");
+        assert!(parts.text.contains('关') && parts.text.ends_with("--x--\r\n"));
+    }
+
+    #[test]
+    fn a_doubt_is_settled_by_the_header() {
+        // Two letters in GBK have the shape of two others in UTF-8.
+        let bytes = [0xc4, 0x8f, 0xd0, 0x8f];
+        assert_eq!(charset("text/plain", &bytes), Some("utf-8"));
+        assert_eq!(charset("text/plain; charset=GBK", &bytes), Some("gbk"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_from_either(text in "\\PC{0,40}") {
+            prop_assert_eq!(decode_body("", text.as_bytes()).map(|it| it.text), Some(text.trim_start_matches('\u{feff}').to_owned()));
+        }
+
+        #[test]
+        fn any_bytes_can_be_decoded(bytes in proptest::collection::vec(any::<u8>(), 0..200), claim in "\\PC{0,30}") {
+            let _ = decode_body(&claim, &bytes);
+        }
+    }
+}
