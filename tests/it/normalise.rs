@@ -56,11 +56,7 @@ fn every_vector_gives_exactly_what_it_says() {
         let answers = normalise(&kind, &lines.join("\n"));
         assert_eq!(answers.len(), vectors.len(), "{kind}");
         for (answer, vector) in answers.iter().zip(&vectors) {
-            assert!(
-                is_expected(answer, vector),
-                "{kind} {}\n is {answer}",
-                vector
-            );
+            assert!(is_expected(answer, vector), "{kind} {vector}\n is {answer}");
         }
     }
 }
