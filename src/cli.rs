@@ -12,6 +12,7 @@ mod hub;
 mod normalise;
 mod operations;
 mod output;
+mod replays;
 mod serve;
 mod submit;
 mod verify;
@@ -56,7 +57,10 @@ enum Verb {
     /// List what needs a person, by cause
     Failures,
     /// Send deliveries again; only says which, until --yes
-    Replay(operations::ReplayArgs),
+    Replay(replays::ReplayArgs),
+    /// List, show, pause, resume and cancel replays
+    #[command(subcommand)]
+    Replays(replays::ReplaysVerb),
     /// List the platforms and how they stand
     Platforms,
     /// Stop sending to a platform; what is due waits
@@ -116,7 +120,8 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Why(args) => operations::why(&settings, args, output).await,
         Verb::Trace(args) => operations::trace(&settings, args, output).await,
         Verb::Failures => operations::failures(&settings, output).await,
-        Verb::Replay(args) => operations::replay(&settings, args, output).await,
+        Verb::Replay(args) => replays::replay(&settings, args, output).await,
+        Verb::Replays(verb) => replays::replays(&settings, verb, output).await,
         Verb::Platforms => operations::platforms(&settings, output).await,
         Verb::Pause(args) => operations::pause(&settings, args, output).await,
         Verb::Resume(args) => operations::resume(&settings, args, output).await,

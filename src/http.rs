@@ -9,6 +9,7 @@ mod health;
 mod operations;
 mod problem;
 mod records;
+mod replays;
 mod submissions;
 mod verifications;
 
@@ -140,13 +141,17 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(operations::platforms))
         .routes(routes!(operations::pause))
         .routes(routes!(operations::resume))
-        .routes(routes!(operations::replay))
-        .routes(routes!(operations::show_replay))
-        .routes(routes!(operations::cancel_replay))
         .routes(routes!(verifications::verify))
         .routes(routes!(verifications::list))
         .routes(routes!(verifications::show))
         .routes(routes!(verifications::cancel))
+        .routes(routes!(replays::replay))
+        .routes(routes!(replays::list_replays))
+        .routes(routes!(replays::show_replay))
+        .routes(routes!(replays::replay_items))
+        .routes(routes!(replays::pause_replay))
+        .routes(routes!(replays::resume_replay))
+        .routes(routes!(replays::cancel_replay))
         .routes(routes!(submissions::post_batch))
         .merge(health_api())
 }

@@ -42,7 +42,9 @@ pub use operate::{ReleaseOutcome, WithdrawOutcome};
 pub use platform::{Act, PlatformSwitch, StateCount};
 pub use record::{PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView};
 pub use replay::{
-    NewReplay, REPLAY_MAX, Replay, ReplayFilter, ReplayOutcomes, ReplaySelection, ReplayState,
+    FreezeOutcome, NewReplay, REPLAY_MAX, Replay, ReplayFailure, ReplayItem, ReplayOutcomes,
+    ReplaySelection, ReplaySkip, ReplayState, ReplayStep, ReplaySwitch, ReplayWay, Selected,
+    SelectedDelivery,
 };
 pub use schema::MigrationState;
 pub use submission::{DeliveryHead, NewSubmission, RecordHead, RecordState, SubmitOutcome};

@@ -69,6 +69,7 @@ pub(super) async fn demo(
     let store = hub::open_store(&settings).await?;
     let intake = hub::intake(&settings, &store, &References::with_overrides(own))?;
     let senders = hub::start_senders(&settings, &intake)?;
+    let replays = hub::start_replays(&intake);
     let oa_key = accounts::create(&store, "demo-oa", "oa", vec!["*".to_owned()], false).await?;
     let operator_key =
         accounts::create(&store, "demo-operator", "oa", vec!["*".to_owned()], true).await?;
@@ -104,6 +105,7 @@ pub(super) async fn demo(
     }
     let _ = end.send(());
     server.await??;
+    replays.stop().await;
     senders.stop().await;
     store.close().await;
     platforms.stop().await;

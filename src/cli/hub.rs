@@ -9,6 +9,7 @@ use crate::intake::Intake;
 use crate::queue::{
     EmbeddedQueue, EventOptions, EventPublisher, Queue, RabbitOptions, RabbitQueue,
 };
+use crate::replay::Driver;
 use crate::screen::Rules;
 use crate::store::Store;
 use std::sync::Arc;
@@ -112,6 +113,11 @@ pub(super) fn intake(
         rules: Arc::new(rules(settings)?),
         revision_ahead_max: settings.intake.revision_ahead_max,
     })
+}
+
+/// Starts to drive what operators send again.
+pub(super) fn start_replays(intake: &Intake) -> Driver {
+    Driver::start(&intake.store, &intake.queue)
 }
 
 /// Starts the senders.

@@ -1,17 +1,17 @@
-//! `why trace failures replay platforms pause resume`: the operator's verbs, on the store itself.
+//! `why trace failures platforms pause resume`: the operator's verbs, on the store itself.
 //!
 //! A running hub notices what they change by its sweep, within a second.
 
 use super::hint::{Hint as _, failure};
 use super::hub;
 use super::output::{Output, cut, table};
+use crate::catalogue::Catalogue;
 use crate::clock::{parse_time, rfc3339};
 use crate::config::Settings;
 use crate::connector::{Connectors, References};
 use crate::http::masked;
 use crate::operator::{self, NamedError, Why};
 use crate::queue::EmbeddedQueue;
-use crate::replay::{FilterRequest, ReplayError, ReplayRequest, Replayed, replay as send_again};
 use crate::store::{AttemptView, RecordView, Store};
 use clap::Args;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(super) fn actor() -> String {
         .unwrap_or_else(|_| "cli".to_owned())
 }
 
-async fn named(store: &Store, text: &str) -> anyhow::Result<RecordView> {
+pub(super) async fn named(store: &Store, text: &str) -> anyhow::Result<RecordView> {
     operator::record_named(store, text)
         .await
         .map_err(|error| match error {
@@ -35,6 +35,12 @@ async fn named(store: &Store, text: &str) -> anyhow::Result<RecordView> {
             NamedError::Ambiguous(..) => failure(error.to_string(), "name it by its id"),
             NamedError::Store(error) => error.into(),
         })
+}
+
+/// The units and areas, whose names may be typed.
+pub(super) fn catalogue(settings: &Settings) -> anyhow::Result<Catalogue> {
+    Catalogue::load(&settings.connectors.catalogue)
+        .hint("connectors.catalogue names the folder of units and areas")
 }
 
 pub(super) fn connectors(settings: &Settings) -> Connectors {
@@ -225,118 +231,6 @@ pub(super) async fn failures(settings: &Settings, output: &Output) -> anyhow::Re
         }));
         table(&rows)
     });
-    store.close().await;
-    Ok(ExitCode::SUCCESS)
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ReplayArgs {
-    /// Deliveries by id
-    #[arg(long, value_name = "ID")]
-    delivery: Vec<String>,
-    /// A failure group
-    #[arg(long, conflicts_with = "delivery")]
-    group: Option<String>,
-    /// A record, by its id or the id that the OA uses
-    #[arg(long, conflicts_with_all = ["delivery", "group"])]
-    record: Option<String>,
-    /// A platform
-    #[arg(long, conflicts_with_all = ["delivery", "group"])]
-    platform: Option<String>,
-    /// A state of a delivery [default: failed; with --record: any]
-    #[arg(long, conflicts_with_all = ["delivery", "group"])]
-    state: Option<String>,
-    /// Code of a unit
-    #[arg(long, conflicts_with_all = ["delivery", "group"])]
-    unit: Option<String>,
-    /// Key of an area
-    #[arg(long, conflicts_with_all = ["delivery", "group"])]
-    area: Option<String>,
-    /// Changed at or after (RFC 3339 or a date)
-    #[arg(long, conflicts_with_all = ["delivery", "group"])]
-    from: Option<String>,
-    /// Changed before (RFC 3339 or a date)
-    #[arg(long, conflicts_with_all = ["delivery", "group"])]
-    to: Option<String>,
-    /// Deliveries a second [default: all at once]
-    #[arg(long)]
-    rate: Option<u32>,
-    /// Why
-    #[arg(long)]
-    reason: Option<String>,
-    /// Really send
-    #[arg(long)]
-    yes: bool,
-}
-
-pub(super) async fn replay(
-    settings: &Settings,
-    args: ReplayArgs,
-    output: &Output,
-) -> anyhow::Result<ExitCode> {
-    let store = hub::open_store(settings).await?;
-    let record = match &args.record {
-        Some(text) => Some(named(&store, text).await?.summary.id.to_string()),
-        None => None,
-    };
-    let filter = FilterRequest {
-        record,
-        platform: args.platform,
-        state: args.state,
-        unit: args.unit,
-        area: args.area,
-        from: args.from,
-        to: args.to,
-    };
-    let by_hand = !args.delivery.is_empty() || args.group.is_some();
-    let request = ReplayRequest {
-        filter: (!by_hand).then_some(filter),
-        deliveries: (!args.delivery.is_empty()).then_some(args.delivery),
-        group: args.group,
-        dry_run: !args.yes,
-        rate: args.rate,
-        reason: args.reason,
-    };
-    // A running hub finds what is due by its sweep; there is nobody to wake in this process.
-    let replayed = send_again(&store, &EmbeddedQueue::new(), request, &actor()).await.map_err(|error| match error {
-        ReplayError::Selection => failure(
-            "nothing is chosen",
-            "choose by --delivery, --group, --record, --platform, --state, --unit, --area, --from, --to",
-        ),
-        error => error.into(),
-    })?;
-    match &replayed {
-        Replayed::Preview(preview) => {
-            output.show(&json!(preview), || {
-                let mut rows = vec![vec![
-                    "PLATFORM".to_owned(),
-                    "STATE".to_owned(),
-                    "COUNT".to_owned(),
-                ]];
-                rows.extend(preview.by_platform.iter().map(|it| {
-                    vec![
-                        it.platform.clone(),
-                        it.state.as_str().to_owned(),
-                        it.count.to_string(),
-                    ]
-                }));
-                format!(
-                    "{}{} deliveries would be sent again.",
-                    table(&rows),
-                    preview.count
-                )
-            });
-            output.note("This was a dry run; --yes sends.");
-        }
-        Replayed::Started(replay) => {
-            output.show(&json!(replay), || {
-                format!(
-                    "Replay {}: {} deliveries are on their way.",
-                    replay.id, replay.count
-                )
-            });
-        }
-    }
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -51,6 +51,7 @@ pub(super) async fn serve(settings: Settings, args: ServeArgs) -> anyhow::Result
         Role::Deliver | Role::All => Some(hub::start_senders(&settings, &intake)?),
         Role::Intake => None,
     };
+    let replays = senders.as_ref().map(|_| hub::start_replays(&intake));
     // The outbox is emptied by whoever runs, whatever its role.
     let events = hub::start_events(&settings, &intake)?;
     let calls = match args.role {
@@ -62,6 +63,9 @@ pub(super) async fn serve(settings: Settings, args: ServeArgs) -> anyhow::Result
     http::serve(listener, app, ended()).await?;
     tracing::info!("Ending: open requests are answered, what is in flight is finished");
     store.hurry();
+    if let Some(replays) = replays {
+        replays.stop().await;
+    }
     if let Some(senders) = senders {
         senders.stop().await;
     }

@@ -1,4 +1,4 @@
-//! What operators do: deliveries, failures, platforms, replays.
+//! What operators do: deliveries, failures, platforms. Replays have their own file.
 
 use super::answer::masked;
 use super::caller::Caller;
@@ -6,11 +6,9 @@ use super::problem::Problem;
 use super::records::ReasonBody;
 use super::{App, JsonBody};
 use crate::operator::{self, NamedError};
-use crate::record::{DeliveryId, ReplayId};
-use crate::replay::{self, ReplayError, ReplayRequest, Replayed};
+use crate::record::DeliveryId;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -196,83 +194,4 @@ fn known_platform(app: &App, id: &str) -> Result<(), Problem> {
         Some(_) => Ok(()),
         None => Err(Problem::not_found("这个平台")),
     }
-}
-
-/// Sends deliveries again; with `dry_run` only says which.
-#[utoipa::path(post, path = "/v1/replays", tag = "operators", request_body = ReplayRequest, responses(
-    (status = 202, description = "The list is frozen and on its way", body = Object),
-    (status = 200, description = "Dry run: what would be sent", body = Object),
-    (status = 400, description = "Nothing or too much is selected", body = Problem),
-    (status = 401, description = "No valid API key", body = Problem),
-    (status = 403, description = "Only an operator may do this", body = Problem),
-))]
-pub(super) async fn replay(
-    State(app): State<App>,
-    caller: Caller,
-    JsonBody(request): JsonBody<ReplayRequest>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    let actor = caller.operator()?.name.clone();
-    let replayed = replay::replay(
-        &app.intake.store,
-        app.intake.queue.as_ref(),
-        request,
-        &actor,
-    )
-    .await
-    .map_err(|error| match error {
-        ReplayError::Store(error) => error.into(),
-        error => Problem::bad_request("", "selection", error.to_string()),
-    })?;
-    Ok(match replayed {
-        Replayed::Preview(preview) => (StatusCode::OK, Json(json!(preview))),
-        Replayed::Started(replay) => (StatusCode::ACCEPTED, Json(json!(replay))),
-    })
-}
-
-/// Shows a replay and its progress by outcomes.
-#[utoipa::path(get, path = "/v1/replays/{id}", tag = "operators",
-    params(("id" = String, Path, description = "Id of the replay")),
-    responses(
-        (status = 200, description = "The replay", body = Object),
-        (status = 401, description = "No valid API key", body = Problem),
-        (status = 403, description = "Only an operator may see this", body = Problem),
-        (status = 404, description = "No such replay", body = Problem),
-    ))]
-pub(super) async fn show_replay(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    caller.operator()?;
-    let replay = app.intake.store.replay(&ReplayId::from(id)).await?;
-    replay
-        .map(|it| Json(json!(it)))
-        .ok_or_else(|| Problem::not_found("这次重放"))
-}
-
-/// Ends a replay; what was not tried yet goes back to what it was.
-#[utoipa::path(post, path = "/v1/replays/{id}/cancel", tag = "operators", request_body = ReasonBody,
-    params(("id" = String, Path, description = "Id of the replay")),
-    responses(
-        (status = 200, description = "The replay as it is now", body = Object),
-        (status = 401, description = "No valid API key", body = Problem),
-        (status = 403, description = "Only an operator may do this", body = Problem),
-        (status = 404, description = "No such replay", body = Problem),
-    ))]
-pub(super) async fn cancel_replay(
-    State(app): State<App>,
-    caller: Caller,
-    Path(id): Path<String>,
-    JsonBody(body): JsonBody<ReasonBody>,
-) -> Result<Json<Value>, Problem> {
-    let actor = caller.operator()?.name.clone();
-    let reason = body.checked()?;
-    let replay = app
-        .intake
-        .store
-        .cancel_replay(&ReplayId::from(id), &reason, &actor)
-        .await?;
-    replay
-        .map(|it| Json(json!(it)))
-        .ok_or_else(|| Problem::not_found("这次重放"))
 }

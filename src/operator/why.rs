@@ -289,7 +289,7 @@ fn class_in_words(class: &str) -> &'static str {
 }
 
 fn failed_advice(delivery: &DeliveryView, class: &str) -> String {
-    let replay = format!("synchub replay --delivery {} --yes", delivery.id);
+    let replay = format!("synchub replay --delivery {}", delivery.id);
     match class {
         "contract" | "reject" => {
             format!("请报送单位按原因更正后重新报送；若平台已调整，可重放：{replay}")

@@ -45,6 +45,23 @@ impl<'a> Condition<'a> {
         }
     }
 
+    /// Adds that `column` is one of `values`, when there are any.
+    pub(super) fn and_in(
+        &mut self,
+        column: &'static str,
+        values: impl IntoIterator<Item = &'a str>,
+    ) {
+        let first = self.cells.len() + 1;
+        self.cells.extend(values.into_iter().map(Cell::from));
+        let places: Vec<String> = (first..=self.cells.len())
+            .map(|it| format!("${it}"))
+            .collect();
+        if !places.is_empty() {
+            self.and(column, []);
+            self.text.push_str(&format!(" IN ({})", places.join(", ")));
+        }
+    }
+
     /// Adds a value and returns its placeholder.
     pub(super) fn bind(&mut self, value: impl Into<Cell<'a>>) -> String {
         self.cells.push(value.into());
@@ -73,7 +90,10 @@ mod tests {
         condition.and_if("b = ?", None::<&str>);
         condition.and("(c, d) < (?, ?)", [Cell::from(2), Cell::from("y")]);
         assert_eq!(condition.text(), " WHERE a = $2 AND (c, d) < ($3, $4)");
-        assert_eq!(condition.bind(5), "$5");
-        assert_eq!(condition.cells().len(), 5);
+        condition.and_in("e", []);
+        condition.and_in("f", ["y", "z"]);
+        assert!(condition.text().ends_with(" AND f IN ($5, $6)"));
+        assert_eq!(condition.bind(5), "$7");
+        assert_eq!(condition.cells().len(), 7);
     }
 }

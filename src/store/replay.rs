@@ -1,37 +1,130 @@
-//! An operator's bulk act: deliveries are frozen into a list and made due again.
+//! An operator's bulk act: deliveries are frozen into a list, and made due step by step.
 //!
-//! The list never changes afterwards, so that progress counts outcomes of these deliveries and
-//! nothing else. What was delivered already is read back, not created again: that is up to
-//! [`super::Claim::was_delivered`]. What is held, waiting or being sent is never taken.
+//! The list never changes afterwards, and each delivery on it gets one outcome that stays, so
+//! that progress counts what this replay did and nothing else. A delivery is in one replay at a
+//! time. Any process may take the next [`Store::step_replay`]; the row of the replay is its lock
+//! and its clock, so that a restart or a second process changes nothing. What was delivered
+//! already is read back, not created again: that is up to [`super::Claim::was_delivered`].
 
+mod pace;
+mod progress;
 mod select;
+mod step;
+mod switch;
 
 use super::db::{Tx, on, row};
 use super::outage::read;
-use super::platform::{Act, StateCount, insert_act, new_act_id};
+use super::platform::{Act, insert_act, new_act_id};
 use super::steer::parse_state;
 use super::submit::parse_json;
 use super::{Store, StoreError};
 use crate::clock::now_ms;
-use crate::record::{DeliveryId, DeliveryState, ReplayId};
-pub use select::{ReplayFilter, ReplaySelection};
-use serde::Serialize;
+use crate::record::{DeliveryId, DeliveryState, RecordId, ReplayId};
+pub use progress::{ReplayFailure, ReplayItem, ReplayOutcomes, ReplaySkip};
+pub use select::ReplaySelection;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+pub use step::ReplayStep;
+pub use switch::ReplaySwitch;
 
 /// How many deliveries one replay may take.
 pub const REPLAY_MAX: i64 = 200_000;
+
+/// How the deliveries of a replay are sent again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayWay {
+    /// By where each stands now: what shall be shown is sent in its newest version, what is shown
+    /// already is read back, what shall be gone is taken down.
+    #[default]
+    Current,
+    /// The same version is sent once more, also when the platform shows it already.
+    Identical,
+    /// The platform has lost what it had: each is looked up, and created where it is missing.
+    Refill,
+}
+
+impl ReplayWay {
+    /// Returns the word used in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Identical => "identical",
+            Self::Refill => "refill",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Current, Self::Identical, Self::Refill]
+            .into_iter()
+            .find(|way| way.as_str() == word)
+    }
+}
 
 /// A replay as it is asked for.
 #[derive(Debug, Clone)]
 pub struct NewReplay {
     /// What to send again.
     pub selection: ReplaySelection,
+    /// How.
+    pub way: ReplayWay,
+    /// The name of the selection as the operator saw it; a changed one is refused. `None` takes
+    /// whatever fits.
+    pub expected_hash: Option<String>,
     /// Why.
     pub reason: String,
     /// Who asks.
     pub actor: String,
-    /// How many become due a second; `None` all at once.
+    /// How many are made due a second; `None` as fast as the platforms bear.
     pub rate_per_s: Option<u32>,
+    /// How many each stage starts, all of which must have ended before the next.
+    pub ramp: Vec<u32>,
+    /// Stops when more than this share of what ended has failed again.
+    pub stop_percent: u32,
+}
+
+/// What became of the wish for a replay.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FreezeOutcome {
+    /// The list is frozen.
+    Frozen(Box<Replay>),
+    /// This very selection is being replayed, or was; nothing happened.
+    Repeated(Box<Replay>),
+    /// What is selected now is not what was shown; nothing happened.
+    Changed {
+        /// How many are selected now.
+        count: i64,
+        /// The name of the selection now.
+        hash: String,
+    },
+    /// Nothing is selected; nothing happened.
+    Empty,
+}
+
+/// A delivery that a replay would take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SelectedDelivery {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// Its record.
+    pub record_id: RecordId,
+    /// Its platform.
+    pub platform: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// The group of its failure.
+    pub group: Option<String>,
+    /// When it failed, or last changed.
+    pub changed_at: i64,
+}
+
+/// All that a replay would take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selected {
+    /// In order of their ids, at most [`REPLAY_MAX`].
+    pub deliveries: Vec<SelectedDelivery>,
+    /// The name of this selection; [`NewReplay::expected_hash`].
+    pub hash: String,
 }
 
 /// A replay and how far it is.
@@ -41,20 +134,44 @@ pub struct Replay {
     pub id: ReplayId,
     /// How far it is.
     pub state: ReplayState,
+    /// Why it is in that state, if somebody said so.
+    pub state_reason: Option<String>,
+    /// Who brought it there.
+    pub state_by: Option<String>,
     /// What was selected, as asked.
     pub selection: Value,
+    /// The name of what was frozen.
+    pub selection_hash: Option<String>,
+    /// How it is sent again.
+    pub way: ReplayWay,
     /// Why.
     pub reason: String,
     /// Who asked.
     pub actor: String,
     /// How many deliveries are in it.
     pub count: i64,
+    /// How many of them were made due.
+    pub started: i64,
+    /// How many are made due a second; `None` as fast as the platforms bear.
+    pub rate_per_s: Option<i64>,
+    /// How many each stage starts.
+    pub ramp: Vec<i64>,
+    /// Stops when more than this share fails again.
+    pub stop_percent: i64,
     /// When it was frozen.
     pub created_at: i64,
-    /// When it was cancelled; `None` otherwise.
+    /// When it was done or cancelled; `None` otherwise.
     pub ended_at: Option<i64>,
     /// What became of its deliveries so far.
     pub outcomes: ReplayOutcomes,
+    /// What failed again, by group, the largest first.
+    pub failed_again: Vec<ReplayFailure>,
+    /// What was not sent, by reason.
+    pub skipped: Vec<ReplaySkip>,
+    /// What fits the selection, failed since the start, and is not in it; by group.
+    pub new_failures: Vec<ReplayFailure>,
+    /// The outcomes as they were at the end.
+    pub result: Option<Value>,
 }
 
 /// How far a replay is.
@@ -63,120 +180,173 @@ pub struct Replay {
 pub enum ReplayState {
     /// Something of it is still to come.
     Running,
+    /// An operator stopped it for a while.
+    Paused,
+    /// Too much of it failed again; an operator decides.
+    Stopped,
     /// Each of its deliveries has an outcome.
     Done,
     /// An operator ended it.
     Cancelled,
 }
 
-/// What became of the deliveries of a replay: the sum is its count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct ReplayOutcomes {
-    /// Due, or due later.
-    pub waiting: i64,
-    /// With a sender now.
-    pub sending: i64,
-    /// Tried, to be tried again.
-    pub retrying: i64,
-    /// The platform said yes.
-    pub delivered: i64,
-    /// Read back and equal.
-    pub confirmed: i64,
-    /// Taken down.
-    pub withdrawn: i64,
-    /// Failed again.
-    pub failed: i64,
-    /// Held or without need by now, because the record changed.
-    pub dropped: i64,
-    /// Given back before they were tried.
-    pub cancelled: i64,
+impl ReplayState {
+    const ALL: [Self; 5] = [
+        Self::Running,
+        Self::Paused,
+        Self::Stopped,
+        Self::Done,
+        Self::Cancelled,
+    ];
+
+    /// Returns the word used in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
 }
 
 row! {
     /// A row of `replays`.
     struct ReplayRow {
         id: String,
-        state: String,
+        phase: String,
+        phase_reason: Option<String>,
+        phase_by: Option<String>,
         filter: String,
+        selection_hash: Option<String>,
+        platforms: String,
+        way: String,
         reason: String,
         actor: String,
         count: i64,
+        rate_per_s: Option<i64>,
+        ramp: String,
+        stop_percent: i64,
+        paced_at: i64,
+        started: i64,
+        ended: i64,
+        failed: i64,
+        ended_before: i64,
+        failed_before: i64,
         created_at: i64,
         ended_at: Option<i64>,
+        result: Option<String>,
     }
 }
 
 macro_rules! replay_columns {
     () => {
-        "SELECT id, state, filter, reason, actor, count, created_at, ended_at FROM replays "
+        "id, phase, phase_reason, phase_by, filter, selection_hash, platforms, way, \
+         reason, actor, count, rate_per_s, ramp, stop_percent, paced_at, started, ended, failed, \
+         ended_before, failed_before, created_at, ended_at, result"
     };
 }
+use replay_columns;
 
-const REPLAY: &str = concat!(replay_columns!(), "WHERE id = $1");
-const REPLAYS: &str = concat!(replay_columns!(), "ORDER BY id DESC LIMIT $1");
-const INSERT: &str = "INSERT INTO replays (id, state, filter, reason, actor, count, created_at) \
-     VALUES ($1, 'running', $2, $3, $4, 0, $5)";
-const SET_COUNT: &str = "UPDATE replays SET count = $2 WHERE id = $1";
-/// A row that changed since it was frozen stays as it is.
-const START: &str = "UPDATE deliveries SET state = 'queued', \
-     due_at = CAST($2 AS BIGINT) + i.position * CAST($3 AS BIGINT) / 1000, tries = 0, \
-     first_tried_at = NULL, updated_at = CAST($2 AS BIGINT) FROM replay_items i \
-     WHERE i.replay_id = $1 AND deliveries.id = i.delivery_id \
-     AND deliveries.claimed = i.claimed_before AND deliveries.state = i.state_before";
-const OUTCOMES: &str = "SELECT d.state, CASE WHEN d.claimed > i.claimed_before THEN 1 ELSE 0 END \
-     AS tried, COUNT(*) AS count FROM replay_items i JOIN deliveries d ON d.id = i.delivery_id \
-     WHERE i.replay_id = $1 \
-     GROUP BY d.state, CASE WHEN d.claimed > i.claimed_before THEN 1 ELSE 0 END";
-const CANCEL: &str =
-    "UPDATE replays SET state = 'cancelled', ended_at = $2 WHERE id = $1 AND state = 'running'";
-/// What was not tried yet goes back to what it was, unless the record changed meanwhile.
-const GIVE_BACK: &str = "UPDATE deliveries SET state = i.state_before, due_at = i.due_before, \
-     updated_at = $2 FROM replay_items i \
-     WHERE i.replay_id = $1 AND deliveries.id = i.delivery_id \
-     AND deliveries.claimed = i.claimed_before AND deliveries.version = i.version_before \
-     AND deliveries.state = 'queued'";
+const REPLAY: &str = concat!("SELECT ", replay_columns!(), " FROM replays WHERE id = $1");
+const REPLAYS: &str = "SELECT id FROM replays ORDER BY id DESC LIMIT $1";
+const SAME: &str = "SELECT id FROM replays WHERE selection_hash = $1 AND phase <> 'cancelled'";
+const INSERT: &str = "INSERT INTO replays (id, state, phase, live, filter, way, reason, actor, \
+     count, rate_per_s, ramp, stop_percent, paced_at, created_at) \
+     VALUES ($1, 'running', 'running', TRUE, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10)";
+const FROZEN: &str =
+    "UPDATE replays SET count = $2, selection_hash = $3, platforms = $4 WHERE id = $1";
+const PLATFORMS: &str = "SELECT DISTINCT d.platform FROM replay_items i \
+     JOIN deliveries d ON d.id = i.delivery_id WHERE i.replay_id = $1 ORDER BY d.platform";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 8] = [
-    REPLAY, REPLAYS, INSERT, SET_COUNT, START, OUTCOMES, CANCEL, GIVE_BACK,
-];
+pub(super) use select::filter_texts;
 #[cfg(test)]
-pub(super) use select::{BULKS, filter_texts};
+pub(super) fn shared() -> Vec<&'static str> {
+    [
+        &[REPLAY, REPLAYS, SAME, INSERT, FROZEN, PLATFORMS][..],
+        &progress::SHARED,
+        &step::SHARED,
+        &switch::SHARED,
+    ]
+    .concat()
+}
 
 impl Store {
-    /// Counts what a replay would take, per platform and state, and changes nothing.
+    /// Returns what a replay would take, and changes nothing.
     pub async fn preview_replay(
         &self,
         selection: &ReplaySelection,
-    ) -> Result<Vec<StateCount>, StoreError> {
-        let failed = StoreError::while_doing("preview a replay");
-        let mut tx = self.pools().writer.begin_write().await.map_err(&failed)?;
-        let counts = select::count(&mut tx, selection).await.map_err(&failed)?;
-        understand_counts(counts)
+        way: ReplayWay,
+    ) -> Result<Selected, StoreError> {
+        let (text, condition) = select::read(selection, way);
+        let mut rows: Vec<select::SelectedRow> =
+            read!(self, "preview a replay", |c| super::bulk::bind_cells!(
+                sqlx::query_as(sqlx::AssertSqlSafe(text.as_str())),
+                condition.cells()
+            )
+            .fetch_all(c)
+            .await)?;
+        too_many(rows.len())?;
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        let hash = select::hash(
+            way,
+            rows.iter()
+                .map(|row| (row.id.as_str(), row.version, row.claimed)),
+        );
+        let deliveries = rows.into_iter().map(select::SelectedRow::understand);
+        Ok(Selected {
+            deliveries: deliveries.collect::<Result<_, _>>()?,
+            hash,
+        })
     }
 
-    /// Freezes what `new` selects and makes it due, at once or at its rate. Nothing happens when
-    /// it selects more than [`REPLAY_MAX`].
-    pub async fn freeze_replay(&self, new: &NewReplay) -> Result<Replay, StoreError> {
+    /// Freezes what `new` selects; [`Store::step_replay`] makes it due. Nothing happens when it
+    /// selects more than [`REPLAY_MAX`], or anything else than what was shown.
+    pub async fn freeze_replay(&self, new: &NewReplay) -> Result<FreezeOutcome, StoreError> {
+        match self.try_to_freeze(new).await {
+            // Somebody pressed at the same moment, and was faster.
+            Err(error) if error.is_conflict() => self.try_to_freeze(new).await,
+            done => done,
+        }
+    }
+
+    async fn try_to_freeze(&self, new: &NewReplay) -> Result<FreezeOutcome, StoreError> {
         let failed = StoreError::while_doing("freeze a replay");
         let id = ReplayId::generate();
-        let now = now_ms();
         let mut tx = self.pools().writer.begin_write().await.map_err(&failed)?;
-        let found = select::count(&mut tx, &new.selection)
-            .await
-            .map_err(&failed)?
-            .iter()
-            .map(|(_, _, count)| count)
-            .sum();
-        if found > REPLAY_MAX {
-            return Err(StoreError::TooMany {
-                found,
-                limit: REPLAY_MAX,
-            });
+        if let Some(hash) = &new.expected_hash
+            && let Some(same) = same(&mut tx, hash).await.map_err(&failed)?
+        {
+            drop(tx);
+            return Ok(FreezeOutcome::Repeated(Box::new(self.frozen(&same).await?)));
         }
-        freeze(&mut tx, &id, new, now).await.map_err(&failed)?;
+        insert(&mut tx, &id, new).await.map_err(&failed)?;
+        let frozen = select::freeze(&mut tx, &id, &new.selection, new.way)
+            .await
+            .map_err(&failed)?;
+        too_many(frozen.len())?;
+        let (count, hash) = (frozen.len() as i64, select::hash_of(new.way, &frozen));
+        if new.expected_hash.as_ref().is_some_and(|it| *it != hash) {
+            return Ok(FreezeOutcome::Changed { count, hash });
+        }
+        if frozen.is_empty() {
+            return Ok(FreezeOutcome::Empty);
+        }
+        finish(&mut tx, &id, new, count, &hash)
+            .await
+            .map_err(&failed)?;
         tx.commit_act().await.map_err(&failed)?;
-        self.replay(&id)
+        Ok(FreezeOutcome::Frozen(Box::new(self.frozen(&id).await?)))
+    }
+
+    async fn frozen(&self, id: &ReplayId) -> Result<Replay, StoreError> {
+        self.replay(id)
             .await?
             .ok_or_else(|| StoreError::corrupt("replays", id.as_str()))
     }
@@ -187,172 +357,124 @@ impl Store {
             .bind(id.as_str())
             .fetch_optional(c)
             .await)?;
-        let Some(row) = row else { return Ok(None) };
-        let counts: Vec<(String, i32, i64)> =
-            read!(self, "read a replay", |c| sqlx::query_as(OUTCOMES)
-                .bind(id.as_str())
-                .fetch_all(c)
-                .await)?;
-        row.understand(&counts).map(Some)
+        match row {
+            None => Ok(None),
+            Some(row) => self.with_progress(row).await.map(Some),
+        }
     }
 
     /// Returns the newest replays, newest first.
     pub async fn list_replays(&self, limit: i64) -> Result<Vec<Replay>, StoreError> {
-        let rows: Vec<ReplayRow> = read!(self, "list replays", |c| sqlx::query_as(REPLAYS)
+        let rows: Vec<(String,)> = read!(self, "list replays", |c| sqlx::query_as(REPLAYS)
             .bind(limit.clamp(1, super::PAGE_MAX))
             .fetch_all(c)
             .await)?;
         let mut replays = Vec::with_capacity(rows.len());
-        for row in rows {
-            replays.extend(self.replay(&row.id.into()).await?);
+        for (id,) in rows {
+            replays.extend(self.replay(&id.into()).await?);
         }
         Ok(replays)
     }
+}
 
-    /// Ends a replay: what was not tried yet goes back to what it was. Returns the replay as it
-    /// is then, or `None` when there is none with this id.
-    pub async fn cancel_replay(
-        &self,
-        id: &ReplayId,
-        reason: &str,
-        actor: &str,
-    ) -> Result<Option<Replay>, StoreError> {
-        let failed = StoreError::while_doing("cancel a replay");
-        let now = now_ms();
-        let mut tx = self.pools().writer.begin_write().await.map_err(&failed)?;
-        let cancelled = touch(&mut tx, CANCEL, id, now).await.map_err(&failed)?;
-        if cancelled == 1 {
-            let given_back = touch(&mut tx, GIVE_BACK, id, now).await.map_err(&failed)?;
-            let act = Act {
-                id: new_act_id(),
-                at: now,
-                actor: actor.to_owned(),
-                verb: "cancel_replay".to_owned(),
-                target: id.to_string(),
-                reason: reason.to_owned(),
-                detail: json!({ "given_back": given_back }),
-            };
-            insert_act(&mut tx, &act).await.map_err(&failed)?;
-            tx.commit_act().await.map_err(&failed)?;
-        } else {
-            drop(tx);
-        }
-        self.replay(id).await
+fn too_many(found: usize) -> Result<(), StoreError> {
+    match found as i64 {
+        found if found > REPLAY_MAX => Err(StoreError::TooMany {
+            found,
+            limit: REPLAY_MAX,
+        }),
+        _ => Ok(()),
     }
 }
 
-async fn freeze(tx: &mut Tx, id: &ReplayId, new: &NewReplay, now: i64) -> Result<(), sqlx::Error> {
-    let selection =
-        serde_json::to_value(&new.selection).expect("our own types have text keys only");
-    on!(&mut *tx, |c| sqlx::query(INSERT)
+async fn same(tx: &mut Tx, hash: &str) -> Result<Option<ReplayId>, sqlx::Error> {
+    let found: Option<(String,)> = on!(tx, |c| sqlx::query_as(SAME)
+        .bind(hash)
+        .fetch_optional(&mut **c)
+        .await)?;
+    Ok(found.map(|(id,)| id.into()))
+}
+
+async fn insert(tx: &mut Tx, id: &ReplayId, new: &NewReplay) -> Result<(), sqlx::Error> {
+    let now = now_ms();
+    let rate = new.rate_per_s.map(i64::from);
+    // The first of a slow rate need not wait.
+    let paced_at = now - rate.map_or(0, |rate| (1_000 + rate - 1) / rate.max(1));
+    on!(tx, |c| sqlx::query(INSERT)
         .bind(id.as_str())
-        .bind(selection.to_string())
+        .bind(json!(new.selection).to_string())
+        .bind(new.way.as_str())
         .bind(&new.reason)
         .bind(&new.actor)
+        .bind(rate)
+        .bind(json!(new.ramp).to_string())
+        .bind(i64::from(new.stop_percent))
+        .bind(paced_at)
         .bind(now)
         .execute(&mut **c)
         .await
-        .map(drop))?;
-    let count = select::freeze(tx, id, &new.selection).await?;
-    let spacing_us = match new.rate_per_s {
-        None | Some(0) => 0,
-        Some(rate) => 1_000_000 / i64::from(rate),
-    };
-    on!(&mut *tx, |c| sqlx::query(START)
+        .map(drop))
+}
+
+async fn finish(
+    tx: &mut Tx,
+    id: &ReplayId,
+    new: &NewReplay,
+    count: i64,
+    hash: &str,
+) -> Result<(), sqlx::Error> {
+    let platforms: Vec<(String,)> = on!(&mut *tx, |c| sqlx::query_as(PLATFORMS)
         .bind(id.as_str())
-        .bind(now)
-        .bind(spacing_us)
+        .fetch_all(&mut **c)
+        .await)?;
+    let platforms: Vec<String> = platforms.into_iter().map(|(it,)| it).collect();
+    on!(&mut *tx, |c| sqlx::query(FROZEN)
+        .bind(id.as_str())
+        .bind(count)
+        .bind(hash)
+        .bind(json!(platforms).to_string())
         .execute(&mut **c)
         .await
         .map(drop))?;
-    touch(tx, SET_COUNT, id, count).await?;
     let act = Act {
         id: new_act_id(),
-        at: now,
+        at: now_ms(),
         actor: new.actor.clone(),
         verb: "replay".to_owned(),
         target: id.to_string(),
         reason: new.reason.clone(),
-        detail: json!({ "count": count, "rate_per_s": new.rate_per_s, "selection": selection }),
+        detail: json!({
+            "count": count, "selection": new.selection, "selection_hash": hash, "way": new.way,
+            "rate_per_s": new.rate_per_s, "ramp": new.ramp, "stop_percent": new.stop_percent,
+        }),
     };
     insert_act(tx, &act).await
 }
 
-/// Runs a statement that takes the id of a replay and one number.
-async fn touch(
-    tx: &mut Tx,
-    text: &'static str,
-    id: &ReplayId,
-    number: i64,
-) -> Result<u64, sqlx::Error> {
-    on!(tx, |c| sqlx::query(text)
-        .bind(id.as_str())
-        .bind(number)
-        .execute(&mut **c)
-        .await
-        .map(|done| done.rows_affected()))
-}
-
-fn understand_counts(counts: Vec<(String, String, i64)>) -> Result<Vec<StateCount>, StoreError> {
-    counts
-        .into_iter()
-        .map(|(platform, state, count)| {
-            Ok(StateCount {
-                state: parse_state(&state, &platform)?,
-                platform,
-                count,
-            })
+impl select::SelectedRow {
+    fn understand(self) -> Result<SelectedDelivery, StoreError> {
+        Ok(SelectedDelivery {
+            state: parse_state(&self.state, &self.id)?,
+            delivery_id: self.id.into(),
+            record_id: self.record_id.into(),
+            platform: self.platform,
+            group: self.failure_group,
+            changed_at: self.updated_at,
         })
-        .collect()
+    }
 }
 
 impl ReplayRow {
-    fn understand(self, counts: &[(String, i32, i64)]) -> Result<Replay, StoreError> {
-        let cancelled = self.state == "cancelled";
-        let mut outcomes = ReplayOutcomes::default();
-        for (state, tried, count) in counts {
-            *if cancelled && *tried == 0 {
-                &mut outcomes.cancelled
-            } else {
-                outcomes.of(parse_state(state, &self.id)?)
-            } += count;
-        }
-        let open = outcomes.waiting + outcomes.sending + outcomes.retrying;
-        Ok(Replay {
-            state: match (cancelled, open) {
-                (true, _) => ReplayState::Cancelled,
-                (false, 0) => ReplayState::Done,
-                (false, _) => ReplayState::Running,
-            },
-            selection: parse_json(&self.filter, "replays.filter", &self.id)?,
-            id: self.id.into(),
-            reason: self.reason,
-            actor: self.actor,
-            count: self.count,
-            created_at: self.created_at,
-            ended_at: self.ended_at,
-            outcomes,
-        })
+    fn state(&self) -> Result<ReplayState, StoreError> {
+        ReplayState::parse(&self.phase)
+            .ok_or_else(|| StoreError::corrupt("replays.phase", &self.id))
     }
-}
 
-impl ReplayOutcomes {
-    fn of(&mut self, state: DeliveryState) -> &mut i64 {
-        match state {
-            DeliveryState::Queued => &mut self.waiting,
-            DeliveryState::Sending => &mut self.sending,
-            DeliveryState::Retrying => &mut self.retrying,
-            DeliveryState::Delivered => &mut self.delivered,
-            DeliveryState::Confirmed => &mut self.confirmed,
-            DeliveryState::Withdrawn => &mut self.withdrawn,
-            DeliveryState::Failed => &mut self.failed,
-            DeliveryState::Held | DeliveryState::Skipped => &mut self.dropped,
-        }
+    fn ramp(&self) -> Result<Vec<i64>, StoreError> {
+        parse_json(&self.ramp, "replays.ramp", &self.id)
     }
-}
 
-/// Returns the ids without those named before.
-fn distinct(ids: &[DeliveryId]) -> Vec<&DeliveryId> {
-    let mut seen = std::collections::HashSet::new();
-    ids.iter().filter(|id| seen.insert(id.as_str())).collect()
+    fn way(&self) -> Result<ReplayWay, StoreError> {
+        ReplayWay::parse(&self.way).ok_or_else(|| StoreError::corrupt("replays.way", &self.id))
+    }
 }

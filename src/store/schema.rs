@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (
         1,
         "initial",
@@ -31,6 +31,11 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         6,
         "verifications",
         include_str!("../../schemas/sql/0006_verifications.sql"),
+    ),
+    (
+        7,
+        "replays",
+        include_str!("../../schemas/sql/0007_replays.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

@@ -6,6 +6,7 @@ use crate::record::*;
 mod claiming;
 mod events;
 mod operating;
+mod replaying;
 mod statements;
 mod submitting;
 mod verifying;

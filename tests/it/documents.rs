@@ -19,7 +19,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 
 /// A verb with its sub-verb, as far as they are words and not arguments.
 fn verbs(command: &[String]) -> Vec<String> {
-    const WITH_SUB_VERBS: [&str; 2] = ["connector", "account"];
+    const WITH_SUB_VERBS: [&str; 3] = ["connector", "account", "replays"];
     let count = if WITH_SUB_VERBS.contains(&command[0].as_str()) {
         2
     } else {
@@ -89,6 +89,7 @@ fn every_verb_takes_json_and_says_what_it_does() {
         "trace",
         "failures",
         "replay",
+        "replays",
         "platforms",
         "pause",
         "resume",

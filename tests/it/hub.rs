@@ -372,6 +372,27 @@ impl Hub {
         .await
     }
 
+    /// Sends again as an operator does: looks first, then presses for exactly what was shown.
+    /// Returns the replay.
+    pub(crate) async fn replay(&self, request: Value) -> Value {
+        let mut body = request;
+        body["dry_run"] = json!(true);
+        let (status, preview) = self.operate("/v1/replays", body.clone()).await;
+        assert_eq!(status, 200, "{preview:#}");
+        body["dry_run"] = json!(false);
+        body["selection_hash"] = preview["selection_hash"].clone();
+        let (status, replay) = self.operate("/v1/replays", body).await;
+        assert_eq!(status, 202, "{replay:#}");
+        assert_eq!(replay["count"], preview["count"]);
+        replay
+    }
+
+    /// Changes the environment of the next process.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     pub(crate) async fn call(
         &self,
         key: &str,

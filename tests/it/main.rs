@@ -16,6 +16,7 @@ mod migrate;
 mod normalise;
 mod operators;
 mod rabbitmq;
+mod replays;
 mod samples;
 mod servers;
 mod story;

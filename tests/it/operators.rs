@@ -109,8 +109,24 @@ async fn a_refusal_is_a_failure_group_whose_replay_acts_on_what_it_showed() {
         "failed",
         "a dry run changes nothing"
     );
-    let replay = hub.cli_json(&["replay", "--group", name, "--yes", "--reason", "演练"]);
-    assert_eq!(replay["count"], 1);
+    let unseen = hub.cli(&["replay", "--group", name, "--yes"]);
+    assert!(!unseen.status.success() && text(&unseen.stderr).contains("hint: run `synchub replay"));
+    let hash = preview["selection_hash"].as_str().expect("text");
+    let press = [
+        "replay",
+        "--group",
+        name,
+        "--yes",
+        "--selection",
+        hash,
+        "--reason",
+        "演练",
+    ];
+    let replay = hub.cli_json(&press);
+    assert_eq!(
+        (&replay["count"], &replay["selection_hash"]),
+        (&json!(1), &json!(hash))
+    );
     let replay_id = replay["id"].as_str().expect("text").to_owned();
     eventually(|| async {
         let (_, replay) = hub.get(&format!("/v1/replays/{replay_id}")).await;

@@ -190,7 +190,14 @@ impl Story {
                 ("taken_down", &caller.operator_key, path, reason)
             }
             Act::Replay { entry } => {
-                let body = json!({"filter": {"record": self.record_id(*entry)}, "reason": "演练"});
+                let filter = json!({"record": self.record_id(*entry)});
+                let look = json!({"filter": filter, "dry_run": true});
+                let (status, seen) = caller
+                    .call(&caller.operator_key, "/v1/replays", &look)
+                    .await?;
+                assert_eq!(status, 200, "{act:?}: {seen:#}");
+                let hash = &seen["selection_hash"];
+                let body = json!({"filter": filter, "selection_hash": hash, "reason": "演练"});
                 (
                     "replayed",
                     &caller.operator_key,

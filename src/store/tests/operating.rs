@@ -1,4 +1,4 @@
-//! Holds, releases, withdrawals by hand, replays, lists and switches.
+//! Holds, releases, withdrawals by hand, lists and switches.
 
 use super::*;
 
@@ -220,7 +220,7 @@ async fn an_operators_withdrawal_stays_when_the_sender_repeats_itself() {
 }
 
 #[tokio::test]
-async fn failures_are_gathered_and_a_group_is_replayed() {
+async fn failures_are_gathered_by_cause() {
     let store = Fresh::open().await;
     for source_id in ["a", "b", "c"] {
         change(&store, sample(source_id, 1)).await;
@@ -239,115 +239,6 @@ async fn failures_are_gathered_and_a_group_is_replayed() {
     assert_eq!(counts, [("g1", 2), ("g2", 1)]);
     assert_eq!((groups[0].first_at, groups[0].last_at), (now, now + 1));
     assert_eq!(groups[0].code, "E1");
-
-    let selection = ReplaySelection::Group("g1".to_owned());
-    let preview = store.preview_replay(&selection).await.unwrap();
-    assert_eq!((preview.len(), preview[0].count), (1, 2));
-    assert!(
-        store.next_due_at().await.unwrap().unwrap() < now,
-        "a preview changes nothing"
-    );
-    let new = NewReplay {
-        selection,
-        reason: "已修".to_owned(),
-        actor: "op".to_owned(),
-        rate_per_s: None,
-    };
-    let replay = store.freeze_replay(&new).await.unwrap();
-    assert_eq!((replay.count, replay.outcomes.waiting), (2, 2));
-    assert_eq!(replay.state, ReplayState::Running);
-    let again = store
-        .claim("portal", None, 9, "sender", now, now + 1_000)
-        .await
-        .unwrap();
-    assert_eq!(again.len(), 2);
-    settle(&store, &again[0], shown("r"), now + 10).await;
-    settle(&store, &again[1], failed("g1"), now + 10).await;
-    let replay = store.replay(&replay.id).await.unwrap().unwrap();
-    assert_eq!((replay.outcomes.delivered, replay.outcomes.failed), (1, 1));
-    assert_eq!(replay.state, ReplayState::Done);
-}
-
-#[tokio::test]
-async fn a_replay_of_what_is_shown_asks_for_reading_back_and_can_be_cancelled() {
-    let store = Fresh::open().await;
-    let mut ids = Vec::new();
-    let now = later();
-    for source_id in ["a", "b", "c"] {
-        let head = change(&store, sample(source_id, 1)).await;
-        ids.push(head.deliveries[1].id.clone());
-        let claim = claim_one(&store, "portal", now).await;
-        settle(&store, &claim, shown(source_id), now).await;
-    }
-    ids.push(ids[0].clone());
-    let new = NewReplay {
-        selection: ReplaySelection::Deliveries(ids.clone()),
-        reason: "核对".to_owned(),
-        actor: "op".to_owned(),
-        rate_per_s: Some(1),
-    };
-    let before = crate::clock::now_ms();
-    let replay = store.freeze_replay(&new).await.unwrap();
-    assert_eq!(replay.count, 3, "each once");
-    let last = store.delivery(&ids[2]).await.unwrap().unwrap();
-    assert!(last.due_at.unwrap() >= before + 2_000, "one a second");
-    let claim = store
-        .claim("portal", Some(&ids[..1]), 1, "sender", now, now + 1_000)
-        .await
-        .unwrap()
-        .remove(0);
-    assert!(claim.was_delivered && !claim.in_doubt);
-    let cancelled = store.cancel_replay(&replay.id, "够了", "op").await;
-    let cancelled = cancelled.unwrap().unwrap();
-    assert_eq!(cancelled.state, ReplayState::Cancelled);
-    assert_eq!(
-        (cancelled.outcomes.cancelled, cancelled.outcomes.sending),
-        (2, 1)
-    );
-    let back = store.delivery(&ids[1]).await.unwrap().unwrap();
-    assert_eq!((back.state, back.due_at), (DeliveryState::Delivered, None));
-    assert_eq!(store.list_replays(9).await.unwrap(), [cancelled]);
-    assert_eq!(
-        store
-            .cancel_replay(&ReplayId::generate(), "x", "op")
-            .await
-            .unwrap(),
-        None
-    );
-}
-
-#[tokio::test]
-async fn a_replay_by_filter_takes_what_passes() {
-    let store = Fresh::open().await;
-    change(&store, sample("a", 1)).await;
-    let now = later();
-    for platform in ["gazette", "portal"] {
-        let claim = claim_one(&store, platform, now).await;
-        settle(&store, &claim, failed("g"), now).await;
-    }
-    let filter = |platform: &str, unit: &str| {
-        ReplaySelection::Filter(ReplayFilter {
-            platform: Some(platform.to_owned()),
-            state: Some(DeliveryState::Failed),
-            unit: Some(unit.to_owned()),
-            from: Some(now),
-            to: Some(now + 1),
-            ..ReplayFilter::default()
-        })
-    };
-    for (selection, expected) in [
-        (filter("portal", "11440200006998012A"), 1),
-        (filter("portal", "another"), 0),
-        (ReplaySelection::Filter(ReplayFilter::default()), 1),
-    ] {
-        let new = NewReplay {
-            selection,
-            reason: "x".to_owned(),
-            actor: "op".to_owned(),
-            rate_per_s: None,
-        };
-        assert_eq!(store.freeze_replay(&new).await.unwrap().count, expected);
-    }
 }
 
 #[tokio::test]

@@ -15,7 +15,6 @@ fn bulks() -> Vec<&'static Bulk> {
         &settle::BULKS[..],
         &steer::BULKS[..],
         &submit::bulks(),
-        &replay::BULKS[..],
         &event::BULKS[..],
     ]
     .concat()
@@ -37,7 +36,7 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 14] = [
+    let shared: [&[&'static str]; 13] = [
         &[PING, submit::INSERT_ATTACHMENT],
         &claim::SHARED,
         &due::SHARED,
@@ -48,7 +47,6 @@ fn statements(postgres: bool) -> Vec<String> {
         &operate::SHARED,
         &platform::SHARED,
         &record::SHARED,
-        &replay::SHARED,
         &sender::SHARED,
         &trace::SHARED,
         &writer::SHARED,
@@ -56,6 +54,7 @@ fn statements(postgres: bool) -> Vec<String> {
     let mut texts = shared.concat();
     texts.extend(verification::shared());
     texts.extend(own.concat());
+    texts.extend(replay::shared());
     for bulk in bulks() {
         texts.extend(bulk.all_texts(postgres));
     }
