@@ -88,7 +88,7 @@ async fn what_the_dry_run_showed_is_what_is_sent_and_pressing_twice_sends_nothin
     }
     assert_eq!((frozen.len(), repeated.len()), (1, 1));
     let id = frozen.remove(0).id;
-    assert_eq!(repeated, [id.clone()]);
+    assert_eq!(repeated, std::slice::from_ref(&id));
     let now = later();
     assert_eq!(step(&store, &id, now).await, 3);
     let sent: Vec<_> = claim_all(&store, now).await;
