@@ -6,6 +6,9 @@
 RUN_FOLDER=""
 # What was started: the signal that ends it at once and cleanly, and its pid.
 STARTED=()
+# Nothing has to survive a power cut in a run of tests; the tests of durability start servers of
+# their own, and the benchmark empties this.
+POSTGRES_SETTINGS=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off)
 
 fail() {
   printf 'tests/run: %s\nhint: %s\n' "$1" "$2" >&2
@@ -128,11 +131,11 @@ start_postgres() {
     fail "initdb failed: $(tail -n 3 "$folder/log")" "see the lines above; is the disk full?"
   for _ in 1 2 3 4 5; do
     port=$(free_port)
-    # Nothing here has to survive a power cut; the tests of durability start servers of their own.
     (cd "$folder" && exec "${as[@]}" "$bin/postgres" -D "$folder/data" -p "$port" -c listen_addresses=127.0.0.1 \
       -c unix_socket_directories= -c max_connections=300 -c shared_buffers=128MB \
-      -c fsync=off -c synchronous_commit=off -c full_page_writes=off) >>"$folder/log" 2>&1 &
+      "${POSTGRES_SETTINGS[@]}") >>"$folder/log" 2>&1 &
     local pid=$!
+    POSTGRES_PID=$pid
     # INT does not wait for those who are connected, TERM would.
     STARTED+=("INT $pid")
     export SYNCHUB_TEST_POSTGRES_URL="postgres://synchub:$word@127.0.0.1:$port/postgres"
@@ -192,7 +195,8 @@ CONF
     fail "RabbitMQ did not start: $(tail -n 5 "$folder/log/out")" "see the lines above"
   fi
   # The launcher becomes the node or waits for it; the node's own pid is the one to end.
-  STARTED+=("TERM $(cat "$folder/pid")")
+  RABBITMQ_PID=$(cat "$folder/pid")
+  STARTED+=("TERM $RABBITMQ_PID")
   wait_until 60 amqp_answers "$port" ||
     fail "RabbitMQ did not open its port: $(tail -n 5 "$folder/log/out")" "see the lines above"
   export SYNCHUB_TEST_AMQP_URL="amqp://guest:guest@127.0.0.1:$port/%2f"

@@ -22,6 +22,8 @@ pub(crate) struct Hub {
     pub(crate) ports: Vec<u16>,
     pub(crate) address: String,
     pub(crate) key: String,
+    /// Address of the store.
+    pub(crate) store: String,
     _folder: tempfile::TempDir,
 }
 
@@ -31,6 +33,8 @@ pub(crate) struct Usage {
     pub(crate) hub: u64,
     pub(crate) store: u64,
     pub(crate) queue: u64,
+    /// The load generator and the receivers.
+    pub(crate) rest: u64,
 }
 
 impl Usage {
@@ -39,6 +43,7 @@ impl Usage {
             hub: self.hub - before.hub,
             store: self.store.saturating_sub(before.store),
             queue: self.queue.saturating_sub(before.queue),
+            rest: self.rest - before.rest,
         }
     }
 }
@@ -127,8 +132,13 @@ impl Hub {
                 0,
                 "the hub ended"
             );
-            if let Some((_, address)) = line.trim().rsplit_once("http://") {
-                break address.to_owned();
+            // Fields of the log line follow the address.
+            if let Some((_, address)) = line.split_once("listens on http://") {
+                break address
+                    .split_whitespace()
+                    .next()
+                    .expect("an address")
+                    .to_owned();
             }
         };
         std::thread::spawn(move || {
@@ -143,6 +153,7 @@ impl Hub {
             ports,
             address,
             key,
+            store,
             _folder: folder,
         }
     }
@@ -152,6 +163,7 @@ impl Hub {
             hub: cpu_ms(self.process.id()),
             store: self.options.store_pid.map_or(0, cpu_ms_of_children),
             queue: self.options.queue_pid.map_or(0, cpu_ms_of_children),
+            rest: cpu_ms(std::process::id()) + cpu_ms(self.receivers.id()),
         }
     }
 

@@ -14,10 +14,43 @@ use std::time::{Duration, Instant};
 pub(crate) struct Limits {
     /// Loopback posts of the same body, 64 at once.
     pub(crate) loopback_posts_per_s: f64,
-    /// Durable SQLite commits of one such row, one after the other.
-    pub(crate) sqlite_commits_per_s: f64,
+    /// Durable commits of one such row, one after the other, on the engine that is measured.
+    pub(crate) durable_commits_per_s: f64,
     /// Confirmed publishes of a small message, pipelined; none without a broker.
     pub(crate) confirmed_publishes_per_s: Option<f64>,
+}
+
+/// Rows a second, each with a commit of its own.
+macro_rules! commits_on {
+    ($connection:ident, $row:ident) => {{
+        let connection = &mut $connection;
+        for text in [
+            "DROP TABLE IF EXISTS bare_rows",
+            "CREATE TABLE bare_rows (id BIGINT PRIMARY KEY, body TEXT NOT NULL)",
+        ] {
+            sqlx::query(text)
+                .execute(&mut *connection)
+                .await
+                .expect("a table");
+        }
+        let began = Instant::now();
+        let mut count = 0_i64;
+        while began.elapsed() < SPAN {
+            sqlx::query("INSERT INTO bare_rows (id, body) VALUES ($1, $2)")
+                .bind(count)
+                .bind(&$row)
+                .execute(&mut *connection)
+                .await
+                .expect("a row");
+            count += 1;
+        }
+        let rate = count as f64 / began.elapsed().as_secs_f64();
+        sqlx::query("DROP TABLE bare_rows")
+            .execute(&mut *connection)
+            .await
+            .expect("the table goes");
+        rate
+    }};
 }
 
 const SPAN: Duration = Duration::from_secs(2);
@@ -25,7 +58,7 @@ const SPAN: Duration = Duration::from_secs(2);
 pub(crate) async fn measure(options: &Options) -> Limits {
     Limits {
         loopback_posts_per_s: loopback(options.bytes).await,
-        sqlite_commits_per_s: commits(options.bytes).await,
+        durable_commits_per_s: commits(options).await,
         confirmed_publishes_per_s: match options.queue.starts_with("amqp") {
             true => Some(publishes(&options.queue).await),
             false => None,
@@ -71,7 +104,14 @@ async fn loopback(bytes: usize) -> f64 {
     rate
 }
 
-async fn commits(bytes: usize) -> f64 {
+async fn commits(options: &Options) -> f64 {
+    let row = entry("bare", options.bytes);
+    if options.store != "sqlite" {
+        let mut connection = sqlx::PgConnection::connect(&options.store)
+            .await
+            .expect("the database");
+        return commits_on!(connection, row);
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let mut connection = SqliteConnectOptions::new()
         .filename(folder.path().join("bare.db"))
@@ -81,24 +121,7 @@ async fn commits(bytes: usize) -> f64 {
         .connect()
         .await
         .expect("a database");
-    sqlx::query("CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")
-        .execute(&mut connection)
-        .await
-        .expect("a table");
-    let body = entry("bare", bytes);
-    let began = Instant::now();
-    let mut count = 0_usize;
-    while began.elapsed() < SPAN {
-        sqlx::query("INSERT INTO rows (body) VALUES ($1)")
-            .bind(&body)
-            .execute(&mut connection)
-            .await
-            .expect("a row");
-        count += 1;
-    }
-    let rate = count as f64 / began.elapsed().as_secs_f64();
-    connection.close().await.expect("it closes");
-    rate
+    commits_on!(connection, row)
 }
 
 async fn publishes(url: &str) -> f64 {

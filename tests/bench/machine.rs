@@ -7,6 +7,11 @@ const TICKS_PER_S: u64 = 100;
 
 /// Returns user and system time of a process in milliseconds; 0 when it cannot be read.
 pub(crate) fn cpu_ms(pid: u32) -> u64 {
+    ticks_ms(pid, 2)
+}
+
+/// Returns the sum of the first `count` of utime, stime, cutime and cstime in milliseconds.
+fn ticks_ms(pid: u32, count: usize) -> u64 {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return 0;
     };
@@ -15,15 +20,15 @@ pub(crate) fn cpu_ms(pid: u32) -> u64 {
     let ticks: u64 = after
         .split_whitespace()
         .skip(11)
-        .take(2)
+        .take(count)
         .filter_map(|it| it.parse::<u64>().ok())
         .sum();
     ticks * 1_000 / TICKS_PER_S
 }
 
-/// Returns the time of a process and of all that descend from it and live.
+/// Returns the time of a process, of its children that have ended, and of all that descend from it.
 pub(crate) fn cpu_ms_of_children(pid: u32) -> u64 {
-    let own = cpu_ms(pid);
+    let own = ticks_ms(pid, 4);
     let children =
         std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     own + children

@@ -1,8 +1,8 @@
 //! How fast the hub is: posts entries, counts what arrives at three receivers, and sets each
 //! figure beside the bare limit of this machine, measured in the same run.
 //!
+//!     tests/bench/run                                  # every round, with servers of its own
 //!     cargo bench --bench hub                          # embedded SQLite
-//!     cargo bench --bench hub -- --store postgres://…  # PostgreSQL
 //!     cargo bench --bench hub -- --store postgres://… --queue amqp://…
 //!
 //! Hub, receivers and load generator are processes of their own. A run in which an entry is lost
@@ -14,6 +14,7 @@ mod machine;
 mod post;
 mod receiver;
 mod report;
+mod seed;
 
 use clap::Parser;
 use hub::{Hub, HubOptions};
@@ -41,7 +42,7 @@ struct Options {
     /// `embedded:` or amqp://…
     #[arg(long, default_value = "embedded:")]
     queue: String,
-    /// Stored records to begin with, made by posting them beforehand
+    /// Stored records to begin with: a thousand are posted, the rest are copies of their rows
     #[arg(long, default_value_t = 0)]
     stored: usize,
     /// Leave out the bare limits
@@ -88,7 +89,7 @@ async fn measure(options: &Options) -> ExitCode {
     .await;
     if options.stored > 0 {
         eprintln!("storing {} records beforehand …", options.stored);
-        post::run(&hub, "stored", "batch", options.stored, options.bytes).await;
+        seed::seed(&hub, options.stored, options.bytes).await;
     }
     for senders in options.senders.split(',') {
         let entries = if senders == "1" {

@@ -34,7 +34,7 @@ pub(crate) fn entry(source_id: &str, bytes: usize) -> String {
             "title": format!("关于公开部门预算的通知 {source_id}"), "doc_no": "韶财〔2014〕18号", "unit": "市财政局",
             "written_on": "2014年9月18日", "disclosure": "主动公开", "area": "财政预算决算和“三公”经费",
             "column": "部门预算", "genre": "通知", "keywords": ["预算", "公开"], "abstract": "公开部门预算。",
-            "index_no": "MB9Y00067/2014-00018", "body": {"format": "html", "content": body},
+"body": {"format": "html", "content": body},
         },
     })
     .to_string()

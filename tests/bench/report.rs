@@ -22,6 +22,8 @@ pub(crate) struct Measured {
     hub_cpu_ms_per_entry: f64,
     store_cpu_ms_per_entry: f64,
     queue_cpu_ms_per_entry: f64,
+    /// Of the load generator and the receivers, which share the machine.
+    rest_cpu_ms_per_entry: f64,
     lost: usize,
     duplicated: usize,
 }
@@ -47,6 +49,7 @@ impl Measured {
             hub_cpu_ms_per_entry: per_entry(usage.hub),
             store_cpu_ms_per_entry: per_entry(usage.store),
             queue_cpu_ms_per_entry: per_entry(usage.queue),
+            rest_cpu_ms_per_entry: per_entry(usage.rest),
             lost: run.lost,
             duplicated: run.duplicated,
         }
@@ -101,14 +104,14 @@ impl fmt::Display for Report {
             formatter,
             "bare limits: {:.0} loopback posts/s, {:.0} durable commits/s, {} confirmed publishes/s",
             self.limits.loopback_posts_per_s,
-            self.limits.sqlite_commits_per_s,
+            self.limits.durable_commits_per_s,
             self.limits
                 .confirmed_publishes_per_s
                 .map_or_else(|| "-".to_owned(), |it| format!("{it:.0}"))
         )?;
         writeln!(
             formatter,
-            "{:>7} {:>8} {:>11} {:>6} {:>12} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>5} {:>5}",
+            "{:>7} {:>8} {:>11} {:>6} {:>12} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>5} {:>5}",
             "senders",
             "entries",
             "accepted/s",
@@ -120,6 +123,7 @@ impl fmt::Display for Report {
             "hub ms",
             "store ms",
             "queue ms",
+            "rest ms",
             "lost",
             "twice"
         )?;
@@ -130,7 +134,7 @@ impl fmt::Display for Report {
             };
             writeln!(
                 formatter,
-                "{:>7} {:>8} {:>11.0} {:>6} {:>12.0} {:>9.1} {:>9.1} {:>9.1} {:>8.2} {:>8.2} {:>8.2} {:>5} {:>5}",
+                "{:>7} {:>8} {:>11.0} {:>6} {:>12.0} {:>9.1} {:>9.1} {:>9.1} {:>8.2} {:>8.2} {:>8.2} {:>8.2} {:>5} {:>5}",
                 run.senders,
                 run.entries,
                 run.accepted_per_s,
@@ -142,6 +146,7 @@ impl fmt::Display for Report {
                 run.hub_cpu_ms_per_entry,
                 run.store_cpu_ms_per_entry,
                 run.queue_cpu_ms_per_entry,
+                run.rest_cpu_ms_per_entry,
                 run.lost,
                 run.duplicated
             )?;
