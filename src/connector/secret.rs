@@ -119,6 +119,13 @@ impl Mask {
             .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
+    /// Returns the length of the longest secret, in characters.
+    pub fn chars_max(&self) -> usize {
+        // Sorted by bytes, so that the first is not always the longest in characters.
+        let lengths = self.secrets.iter().map(|secret| secret.chars().count());
+        lengths.max().unwrap_or(0)
+    }
+
     /// Returns `text` with every secret replaced by `***`.
     pub fn apply(&self, text: &str) -> String {
         let mut masked = text.to_owned();

@@ -105,7 +105,7 @@ fn unsent(sender: &Sender, claim: &Claim, cause: Cause, started_at: i64) -> Sett
         stage: cause.stage.clone(),
         code: cause.code.clone(),
         message: cause.text.clone(),
-        exchanges: Value::Array(Vec::new()),
+        exchanges: "[]".to_owned(),
     };
     Settlement {
         delivery: claim.delivery.clone(),

@@ -28,8 +28,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Deliveries in hand per delivery in flight: the next ones wait ready while others are sent.
-const IN_HAND_PER_FLIGHT: usize = 4;
+/// Deliveries in hand per delivery in flight: the next ones wait ready while others are sent, and
+/// those that were sent wait for the commit of their outcome.
+const IN_HAND_PER_FLIGHT: usize = 8;
+/// Most deliveries claimed at once; smaller batches keep their claims fresh.
+const CLAIMED_AT_ONCE_MAX: usize = 256;
 /// A claim older than this is checked against the store before it is sent.
 const FRESH: Duration = Duration::from_millis(100);
 /// How long a sender that may not send waits before it looks again.
@@ -138,15 +141,17 @@ impl Sender {
             let Some(claims) = self.claim(None, permits.num_permits()).await else {
                 return false;
             };
-            if claims.is_empty() {
-                return true;
-            }
+            // Fewer than there was room for: nothing more is due, and what becomes due wakes us.
+            let was_all = claims.len() < permits.num_permits();
             let claimed_at = Instant::now();
             for claim in claims {
                 let Some(permit) = permits.split(1) else {
                     break;
                 };
                 self.spawn(claim, claimed_at, permit, Vec::new());
+            }
+            if was_all {
+                return true;
             }
         }
         false
@@ -243,13 +248,16 @@ impl Sender {
     /// shutdown. Only this wait is cut short: a claim half made would look like a crash.
     async fn room(&self) -> Option<OwnedSemaphorePermit> {
         let total = self.connector.limits().concurrency * IN_HAND_PER_FLIGHT;
-        let half = u32::try_from(total.div_ceil(2)).unwrap_or(u32::MAX);
+        let most = total.min(CLAIMED_AT_ONCE_MAX);
+        let half = u32::try_from(most.div_ceil(2)).unwrap_or(u32::MAX);
         let acquired = tokio::select! {
             () = self.surroundings.shutdown.cancelled() => return None,
             acquired = Arc::clone(&self.in_hand).acquire_many_owned(half) => acquired,
         };
         let mut permits = acquired.ok()?;
-        while let Ok(one) = Arc::clone(&self.in_hand).try_acquire_owned() {
+        while permits.num_permits() < most
+            && let Ok(one) = Arc::clone(&self.in_hand).try_acquire_owned()
+        {
             permits.merge(one);
         }
         Some(permits)
@@ -274,7 +282,7 @@ impl Sender {
     /// Handles one claim; returns whether nothing is left to do for it here, as far as the store
     /// knows.
     async fn handle(&self, claim: Claim, claimed_at: Instant) -> bool {
-        let Some(_in_flight) = self.pace.flight().await else {
+        let Some(in_flight) = self.pace.flight().await else {
             self.hand_back(&claim).await;
             return false;
         };
@@ -284,7 +292,10 @@ impl Sender {
             queue.offer(&self.connector.id, std::slice::from_ref(&claim.delivery));
             return true;
         }
-        match attempt(self, &claim).await {
+        let attempted = attempt(self, &claim).await;
+        // The platform has answered: its limit does not count the commit of the outcome.
+        drop(in_flight);
+        match attempted {
             Ok(Some(settlement)) => {
                 note(&self.connector.id, &claim, &settlement.outcome);
                 reach(Point::SettleBegins);

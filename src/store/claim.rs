@@ -114,11 +114,12 @@ macro_rules! taken {
 }
 
 /// SQLite has one writer at a time, so what was selected is still so when it is updated. The
-/// update finds its rows by id alone: by platform and time it would read the whole backlog.
+/// update finds its rows by id alone: by platform and time it would read the whole backlog. A bare
+/// parameter as limit makes SQLite (3.48 and later) plan anew at each execution; a sum does not.
 const CLAIM: &str = concat!(
     take!("$1", "$2", "$3"),
     "WHERE id IN (SELECT id FROM deliveries \
-     WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5)",
+     WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5 + 0)",
     taken!()
 );
 /// Locked while selected, so that two processes can never take the same row; they step over each

@@ -143,6 +143,6 @@ pub struct NewAttempt {
     pub code: String,
     /// One sentence.
     pub message: String,
-    /// Requests and responses, JSON.
-    pub exchanges: Value,
+    /// Requests and responses, as JSON text.
+    pub exchanges: String,
 }

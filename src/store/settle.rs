@@ -211,14 +211,9 @@ pub(super) async fn settle(
     tx: &mut Tx,
     settlements: &[&Settlement],
 ) -> Result<Vec<bool>, StoreError> {
-    let exchanges: Vec<String> = settlements
-        .iter()
-        .map(|settlement| settlement.attempt.exchanges.to_string())
-        .collect();
     let given: Vec<_> = settlements
         .iter()
-        .zip(&exchanges)
-        .map(|(settlement, exchanges)| attempt_cells(settlement, exchanges))
+        .map(|settlement| attempt_cells(settlement))
         .collect();
     INSERT_ATTEMPTS
         .execute(tx, &given)
@@ -318,7 +313,7 @@ fn tokens_of(rows: &[TakenRow]) -> HashSet<(&str, i64)> {
         .collect()
 }
 
-fn attempt_cells<'a>(settlement: &'a Settlement, exchanges: &'a str) -> Vec<Cell<'a>> {
+fn attempt_cells(settlement: &Settlement) -> Vec<Cell<'_>> {
     let attempt = &settlement.attempt;
     cells![
         attempt.id.as_str(),
@@ -331,7 +326,7 @@ fn attempt_cells<'a>(settlement: &'a Settlement, exchanges: &'a str) -> Vec<Cell
         &attempt.stage,
         &attempt.code,
         &attempt.message,
-        exchanges,
+        &attempt.exchanges,
     ]
 }
 

@@ -53,7 +53,11 @@ fn statements(columns: &[(&str, Vec<String>)], postgres: bool) -> Vec<String> {
              WHERE t.{} >= '01'",
             columns.join(", "),
             values.join(", "),
-            if *table == "versions" { "record_id" } else { "id" },
+            if *table == "versions" {
+                "record_id"
+            } else {
+                "id"
+            },
         )
     };
     columns.iter().map(copy).collect()
