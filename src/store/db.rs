@@ -17,7 +17,8 @@ use std::time::Duration;
 
 const SQLITE_READERS_MAX: u32 = 4;
 const POSTGRES_READERS_MAX: u32 = 8;
-const POSTGRES_WRITERS_MAX: u32 = 4;
+/// One for the writer's task, the others for operators and events; each keeps plans of its own.
+const POSTGRES_WRITERS_MAX: u32 = 3;
 /// Short, so that a connection is asked for again soon while the database is away; how long one
 /// waits in all is decided by those who ask.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,9 +29,10 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 const STATEMENTS_MAX: usize = 512;
 
 /// Every statement of the writers touches few rows of large tables, by index. Without this, plans
-/// made while a table was small are kept, and read the whole table once it has grown.
+/// made while a table was small are kept, and read the whole table once it has grown. One plan for
+/// all values, made once: the values never change it, and making it is dear for many rows.
 const BY_INDEX: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
-     SET enable_mergejoin = off; SET jit = off";
+     SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
 
 /// Lets the server end what nobody waits for any more, so that it holds no locks: a statement
 /// after the longest wait of a request, a transaction whose process is gone, a broken network.
@@ -213,7 +215,9 @@ async fn open_postgres(url: &str, mut patience: Patience) -> Result<Pools, Store
         .application_name("synchub")
         .statement_cache_capacity(STATEMENTS_MAX);
     let reader = postgres_pool(POSTGRES_READERS_MAX, &[BOUNDED]).connect_lazy_with(options.clone());
-    let writer = postgres_pool(POSTGRES_WRITERS_MAX, &[BOUNDED, BY_INDEX]);
+    let writer = postgres_pool(POSTGRES_WRITERS_MAX, &[BOUNDED, BY_INDEX])
+        // A broken connection shows at the first statement, and the transaction is tried again.
+        .test_before_acquire(false);
     // Started together with its server, the hub waits for it.
     let writer = loop {
         match writer.clone().connect_with(options.clone()).await {
