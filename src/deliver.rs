@@ -22,6 +22,7 @@
 mod attempt;
 mod evidence;
 mod exchange;
+mod likeness;
 mod outcome;
 mod pace;
 mod plan;
@@ -31,6 +32,7 @@ mod share;
 mod transport;
 pub mod trial;
 
+pub use likeness::{group_name, pattern};
 pub use transport::{SendError, Transport};
 
 use crate::connector::Connectors;

@@ -3,11 +3,13 @@
 //! The HTTP door and the command line show the same answers, made here. It changes nothing but
 //! the switches of platforms; bulk acts are [`crate::replay`].
 
+mod cause;
 mod failures;
 mod platforms;
 mod verifications;
 mod why;
 
+pub use cause::Owner;
 pub use failures::{FailureStatus, failures};
 pub use platforms::{PlatformStatus, pause, platforms, resume};
 pub use verifications::{VerifyError, verify};

@@ -42,9 +42,9 @@ pub use operate::{ReleaseOutcome, WithdrawOutcome};
 pub use platform::{Act, PlatformSwitch, StateCount};
 pub use record::{PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView};
 pub use replay::{
-    FreezeOutcome, NewReplay, REPLAY_MAX, Replay, ReplayFailure, ReplayItem, ReplayOutcomes,
-    ReplaySelection, ReplaySkip, ReplayState, ReplayStep, ReplaySwitch, ReplayWay, Selected,
-    SelectedDelivery,
+    FreezeOutcome, LiveReplay, NewReplay, REPLAY_MAX, Replay, ReplayFailure, ReplayItem,
+    ReplayOutcomes, ReplaySelection, ReplaySkip, ReplayState, ReplayStep, ReplaySwitch, ReplayWay,
+    Selected, SelectedDelivery,
 };
 pub use schema::MigrationState;
 pub use submission::{DeliveryHead, NewSubmission, RecordHead, RecordState, SubmitOutcome};

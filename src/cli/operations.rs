@@ -4,13 +4,13 @@
 
 use super::hint::{Hint as _, failure};
 use super::hub;
-use super::output::{Output, cut, table};
+use super::output::{Output, cut, table, wrap};
 use crate::catalogue::Catalogue;
 use crate::clock::{parse_time, rfc3339};
 use crate::config::Settings;
 use crate::connector::{Connectors, References};
 use crate::http::masked;
-use crate::operator::{self, NamedError, Why};
+use crate::operator::{self, NamedError, Why, WhyPlatform};
 use crate::queue::EmbeddedQueue;
 use crate::store::{AttemptView, RecordView, Store};
 use clap::Args;
@@ -69,54 +69,73 @@ pub(super) async fn why(
     Ok(ExitCode::SUCCESS)
 }
 
+/// How wide a screen is, and where what is said begins.
+const COLUMNS: usize = 80;
+const INDENT: usize = 12;
+
 fn why_in_words(why: &Why) -> String {
     let mut text = format!(
         "《{}》\n{} ({})  v{}  {}\n",
-        why.title,
+        cut(&why.title, COLUMNS - 4),
         why.record_id,
-        why.source_id,
+        cut(&why.source_id, 30),
         why.version,
         why.state.as_str()
     );
     for platform in &why.platforms {
-        text.push_str(&format!(
-            "\n{} {}  {} · {}\n",
-            platform.platform,
-            platform.name,
-            platform.state.as_str(),
-            platform.state_text
-        ));
-        let shown = platform
-            .shown_version
-            .map_or_else(|| "-".to_owned(), |it| format!("v{it}"));
-        text.push_str(&format!(
-            "  版本      应显示 v{}，平台上 {shown}\n",
-            platform.version
-        ));
-        if let Some(url) = &platform.url {
-            text.push_str(&format!("  地址      {url}\n"));
-        }
-        if let Some(last) = &platform.last_attempt {
-            text.push_str(&format!(
-                "  最近一次  {} {} {} {} {} ({} ms)\n",
-                last.at, last.operation, last.verdict, last.code, last.message, last.duration_ms
-            ));
-        }
-        for (label, line) in [
-            ("原因", &platform.cause),
-            ("接下来", &platform.next),
-            ("建议", &platform.advice),
-        ] {
-            if !line.is_empty() {
-                text.push_str(&format!(
-                    "  {label}{}{line}\n",
-                    " ".repeat(10 - 2 * label.chars().count())
-                ));
-            }
-        }
+        text.push('\n');
+        text.push_str(&platform_in_words(platform));
     }
     if !why.advice.is_empty() {
         text.push_str(&format!("\n{}\n", why.advice));
+    }
+    text
+}
+
+/// One screen at most: what is long is cut, the whole of it is in `--json` and in `trace`.
+fn platform_in_words(platform: &WhyPlatform) -> String {
+    let mut text = format!(
+        "{} {}  {} · {}\n",
+        platform.platform,
+        platform.name,
+        platform.state.as_str(),
+        platform.state_text
+    );
+    let shown = platform
+        .shown_version
+        .map_or_else(|| "-".to_owned(), |it| format!("v{it}"));
+    let version = format!("应显示 v{}，平台上 {shown}", platform.version);
+    let last = platform.last_attempt.as_ref().map(|it| {
+        format!(
+            "{} {} {} {} {} ({} ms)",
+            it.at,
+            it.operation,
+            it.verdict,
+            it.code,
+            crate::screen::mask(&it.message),
+            it.duration_ms
+        )
+    });
+    let owner = platform.owner.map(|it| it.chinese().to_owned());
+    for (label, line, lines_max) in [
+        ("版本", Some(version), 1),
+        ("地址", platform.url.clone(), 2),
+        ("最近一次", last, 3),
+        ("原因", Some(platform.cause.clone()), 4),
+        ("接下来", Some(platform.next.clone()), 2),
+        ("由谁处理", owner, 1),
+        ("建议", Some(platform.advice.clone()), 3),
+        ("同因", platform.group.clone(), 1),
+        ("命令", Some(platform.command.clone()), 2),
+    ] {
+        let line = line.unwrap_or_default();
+        if line.is_empty() {
+            continue;
+        }
+        let blanks = " ".repeat(INDENT - 2 - 2 * label.chars().count());
+        let said = wrap(&line, COLUMNS - INDENT, lines_max);
+        let next_line = format!("\n{}", " ".repeat(INDENT));
+        text.push_str(&format!("  {label}{blanks}{}\n", said.join(&next_line)));
     }
     text
 }
@@ -211,7 +230,8 @@ pub(super) async fn failures(settings: &Settings, output: &Output) -> anyhow::Re
         }
         let mut rows = vec![
             [
-                "COUNT", "PLATFORM", "STAGE", "CLASS", "CODE", "CAUSE", "LAST", "GROUP", "NEXT",
+                "COUNT", "OWNER", "PLATFORM", "STAGE", "CLASS", "CODE", "CAUSE", "FIRST", "LAST",
+                "GROUP", "NEXT",
             ]
             .map(ToOwned::to_owned)
             .to_vec(),
@@ -219,11 +239,13 @@ pub(super) async fn failures(settings: &Settings, output: &Output) -> anyhow::Re
         rows.extend(groups.iter().map(|group| {
             vec![
                 group.count.to_string(),
+                group.owner.as_str().to_owned(),
                 group.platform.clone(),
                 group.stage.clone(),
                 group.class.clone(),
                 group.code.clone(),
                 cut(&group.cause, 50),
+                group.first.clone(),
                 group.last.clone(),
                 group.group.clone(),
                 group.next.clone(),

@@ -91,6 +91,42 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     kept
 }
 
+/// Returns `text` in at most `lines_max` lines of `columns` terminal columns, broken at blanks
+/// and between Chinese letters; what does not fit is cut.
+pub(super) fn wrap(text: &str, columns: usize, lines_max: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        if lines.len() + 1 == lines_max || width(rest) <= columns {
+            lines.push(cut(rest, columns));
+            return lines;
+        }
+        let at = break_at(rest, columns);
+        lines.push(rest[..at].trim_end().to_owned());
+        rest = rest[at..].trim_start();
+    }
+    lines
+}
+
+/// Returns where the first line of `text`, which is wider than `columns`, ends best.
+fn break_at(text: &str, columns: usize) -> usize {
+    let mut used = 0;
+    let mut best = 0;
+    let mut before_is_wide = false;
+    for (at, letter) in text.char_indices() {
+        let wide = letter_width(letter) == 2;
+        if at > 0 && (letter == ' ' || (wide && before_is_wide)) {
+            best = at;
+        }
+        used += letter_width(letter);
+        if used > columns {
+            return if best > 0 { best } else { at };
+        }
+        before_is_wide = wide;
+    }
+    text.len()
+}
+
 fn width(text: &str) -> usize {
     text.chars().map(letter_width).sum()
 }
@@ -124,5 +160,20 @@ mod tests {
         ];
         assert_eq!(table(&rows), "市财政局  x\nab        y\n");
         assert_eq!(cut("关于公开部门预算的通知", 9), "关于公开…");
+    }
+
+    #[test]
+    fn long_lines_are_broken_where_words_end_and_cut_where_the_screen_does() {
+        let text = "平台拒绝接收：步骤 article [42201] 栏目不存在，请更正后重新报送";
+        let lines = wrap(text, 20, 9);
+        assert!(lines.iter().all(|it| width(it) <= 20), "{lines:?}");
+        let plain = |it: &str| it.replace(' ', "");
+        assert_eq!(plain(&lines.concat()), plain(text), "nothing is lost");
+        assert!(lines.iter().any(|it| it.contains("article")), "{lines:?}");
+        let short = wrap(text, 20, 2);
+        assert_eq!((short.len(), short[1].ends_with('…')), (2, true));
+        let word = "x".repeat(50);
+        assert_eq!(wrap(&word, 20, 9).concat(), word);
+        assert!(wrap("", 20, 9).is_empty());
     }
 }

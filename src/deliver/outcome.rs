@@ -1,12 +1,11 @@
 //! What becomes of a delivery after an operation ended: pure, from an ending to a row.
 
 use super::exchange::Ended;
+use super::likeness::group_name;
 use super::transport::SendError;
 use crate::backoff::Schedule;
 use crate::connector::{Connector, Judgement, Operation, RenderError, Verdict};
 use crate::store::{Claim, Settled};
-use sha2::{Digest as _, Sha256};
-use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Why an attempt did not succeed, in the words that rows and people use.
@@ -34,13 +33,7 @@ impl Cause {
 
     /// Returns the key of the failures with the same cause: ids and digits do not count.
     pub(super) fn group(&self, platform: &str) -> String {
-        static VARYING: LazyLock<regex::Regex> = LazyLock::new(|| {
-            regex::Regex::new(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9０-９]+|“[^”]*”|《[^》]*》")
-                .expect("a constant pattern")
-        });
-        let text = VARYING.replace_all(&self.text, "#");
-        let key = [platform, &self.stage, &self.class, &self.code, &text].join("\u{1f}");
-        hex::encode(&Sha256::digest(key)[..6])
+        group_name(platform, &self.stage, &self.class, &self.code, &self.text)
     }
 
     /// Returns the row of a delivery that needs a person.

@@ -1,6 +1,8 @@
 //! Failures by cause, with the next thing to do.
 
+use super::cause::{Owner, diagnose};
 use crate::clock::rfc3339;
+use crate::deliver::pattern;
 use crate::queue::{Parked, Queue};
 use crate::store::{FailureGroup, Store, StoreError};
 use serde::Serialize;
@@ -20,16 +22,24 @@ pub struct FailureStatus {
     pub code: String,
     /// The example's own words.
     pub cause: String,
-    /// How many.
+    /// What all of them have in common: the text without digits and ids.
+    pub pattern: String,
+    /// Who must act.
+    pub owner: Owner,
+    /// How many stand failed with it now.
     pub count: i64,
-    /// When the first failed.
+    /// How often anything failed so, ever.
+    pub total: i64,
+    /// When anything first failed so.
     pub first: String,
-    /// When the last failed.
+    /// When anything last failed so.
     pub last: String,
     /// A record to look at.
     pub example_record: String,
     /// A delivery to look at.
     pub example_delivery: String,
+    /// What to do, in one sentence.
+    pub advice: String,
     /// The command to run next.
     pub next: String,
 }
@@ -71,33 +81,35 @@ impl FailureStatus {
             class: "parked".to_owned(),
             code: parked.reason,
             cause: format!("{cause}：{example}"),
+            pattern: cause.to_owned(),
+            owner: Owner::Us,
             count: parked.count,
+            total: parked.count,
             first: rfc3339(parked.first_at),
             last: rfc3339(parked.last_at),
             example_record: String::new(),
             example_delivery: String::new(),
+            advice: "推送不受影响；查看后清空即可".to_owned(),
             next: "rabbitmqctl purge_queue synchub.parking".to_owned(),
         }
     }
 
     fn of(group: FailureGroup) -> Self {
-        // What the unit or the connector must mend is looked at first; the rest may be sent again.
-        let next = match group.class.as_str() {
-            "contract" | "reject" | "render" | "unknown" | "stale" => {
-                format!(
-                    "synchub why {} --on {}",
-                    group.example_record, group.platform
-                )
-            }
-            _ => format!("synchub replay --group {}", group.group),
-        };
+        let diagnosis = diagnose(&group.class, &group.code);
+        let record = group.example_record.as_str();
+        let next = diagnosis.command_for_group(&group.group, record, &group.platform);
+        let cause = crate::screen::mask(&group.text).into_owned();
         Self {
             platform: group.platform,
             stage: group.stage,
             class: group.class,
             code: group.code,
-            cause: crate::screen::mask(&group.text).into_owned(),
+            pattern: pattern(&cause),
+            cause,
+            owner: diagnosis.owner,
+            advice: diagnosis.advice.to_owned(),
             count: group.count,
+            total: group.total,
             first: rfc3339(group.first_at),
             last: rfc3339(group.last_at),
             example_record: group.example_record.to_string(),

@@ -1,9 +1,13 @@
 //! `why`: in one screen where a record stands, the cause, what happens next, and what to do.
 
+use super::cause::{Owner, diagnose};
 use crate::clock::{now_ms, rfc3339};
 use crate::connector::Connectors;
 use crate::record::{DeliveryState, Hold, Wanted};
-use crate::store::{AttemptView, DeliveryView, RecordState, RecordView, Store, StoreError};
+use crate::store::{
+    AttemptView, DeliveryView, LiveReplay, PlatformSwitch, RecordState, RecordView, Store,
+    StoreError,
+};
 use serde::Serialize;
 
 /// Where a record stands, in words.
@@ -52,8 +56,14 @@ pub struct WhyPlatform {
     pub cause: String,
     /// What will happen next and when, in one sentence.
     pub next: String,
+    /// Who must act; none when nobody must.
+    pub owner: Option<Owner>,
     /// What to do; empty when nothing.
     pub advice: String,
+    /// The command to run next; empty when none.
+    pub command: String,
+    /// The group of failures with the same cause.
+    pub group: Option<String>,
 }
 
 /// The last try, in short.
@@ -99,26 +109,21 @@ pub async fn why(
     record: &RecordView,
     on: Option<&str>,
 ) -> Result<Why, StoreError> {
-    let paused: Vec<String> = store
-        .platform_switches()
-        .await?
-        .into_iter()
-        .filter(|switch| switch.is_paused(now_ms()))
-        .map(|switch| switch.id)
-        .collect();
+    let switches = store.platform_switches().await?;
     let mut platforms = Vec::new();
     for delivery in &record.deliveries {
         if on.is_some_and(|on| on != delivery.platform) {
             continue;
         }
+        // The last of them is the newest.
         let attempts = store.attempts(&delivery.id).await?;
-        let is_paused = paused.contains(&delivery.platform);
-        platforms.push(on_platform(
-            connectors,
-            delivery,
-            attempts.first(),
-            is_paused,
-        ));
+        let around = Around {
+            switch: switches
+                .iter()
+                .find(|it| it.id == delivery.platform && it.is_paused(now_ms())),
+            replay: store.replay_of(&delivery.id).await?,
+        };
+        platforms.push(on_platform(connectors, delivery, attempts.last(), &around));
     }
     let advice = match (record.summary.state, platforms.is_empty()) {
         (RecordState::Held, _) => hold_advice(record),
@@ -154,11 +159,19 @@ fn hold_advice(record: &RecordView) -> String {
     )
 }
 
+/// What keeps or moves a delivery, beside itself.
+struct Around<'a> {
+    /// The pause of its platform.
+    switch: Option<&'a PlatformSwitch>,
+    /// The replay that it is in.
+    replay: Option<LiveReplay>,
+}
+
 fn on_platform(
     connectors: &Connectors,
     delivery: &DeliveryView,
     last: Option<&AttemptView>,
-    is_paused: bool,
+    around: &Around<'_>,
 ) -> WhyPlatform {
     let connector = connectors.get(&delivery.platform);
     let stopped = match connector {
@@ -167,12 +180,12 @@ fn on_platform(
             "平台的地址或密钥没有配置：{}",
             connector.unresolved().join("；")
         )),
-        Some(_) if is_paused => Some("平台已被暂停推送".to_owned()),
+        Some(_) if around.switch.is_some() => around.switch.map(paused_in_words),
         Some(connector) => connector
             .maintenance_until(now_ms())
             .map(|until| format!("平台处于维护时段，至 {}", rfc3339(until))),
     };
-    let (cause, next, advice) = in_words(delivery, last, stopped.as_deref(), is_paused);
+    let said = in_words(delivery, last, stopped.as_deref(), around);
     WhyPlatform {
         platform: delivery.platform.clone(),
         name: connector.map_or_else(|| delivery.platform.clone(), |it| it.name().to_owned()),
@@ -183,85 +196,134 @@ fn on_platform(
         shown_version: delivery.shown_version,
         url: delivery.remote_url.clone(),
         last_attempt: last.map(LastAttempt::of),
-        cause,
-        next,
-        advice,
+        cause: said.cause,
+        next: said.next,
+        owner: said.owner,
+        advice: said.advice,
+        command: said.command,
+        group: delivery.failure.as_ref().and_then(|it| it.group.clone()),
     }
 }
 
-/// Returns cause, next and advice.
+fn paused_in_words(switch: &PlatformSwitch) -> String {
+    let until = switch
+        .paused_until
+        .map_or_else(String::new, |until| format!("，至 {}", rfc3339(until)));
+    format!(
+        "平台已被 {} 暂停推送：{}{until}",
+        switch.paused_by.as_deref().unwrap_or_default(),
+        switch.pause_reason.as_deref().unwrap_or_default()
+    )
+}
+
+/// What is said about one delivery.
+#[derive(Default)]
+struct Said {
+    cause: String,
+    next: String,
+    owner: Option<Owner>,
+    advice: String,
+    command: String,
+}
+
+impl Said {
+    fn of(cause: impl Into<String>, next: impl Into<String>) -> Self {
+        Self {
+            cause: cause.into(),
+            next: next.into(),
+            ..Self::default()
+        }
+    }
+}
+
 fn in_words(
     delivery: &DeliveryView,
     last: Option<&AttemptView>,
     stopped: Option<&str>,
-    is_paused: bool,
-) -> (String, String, String) {
+    around: &Around<'_>,
+) -> Said {
     let due = delivery.due_at.map(rfc3339);
-    let waits = |otherwise: String| match stopped {
-        Some(reason) => (reason.to_owned(), "恢复后自动继续，不计重试次数".to_owned()),
-        None => (
-            otherwise,
-            due.clone()
-                .map_or_else(String::new, |at| format!("{at} 推送")),
-        ),
+    let said = match &delivery.failure {
+        Some(it) => spoken(&it.stage, &it.code, &it.text),
+        None => last
+            .map(|it| spoken(&it.stage, &it.code, &it.message))
+            .unwrap_or_default(),
     };
-    let resume = match is_paused {
-        true => format!("synchub resume {}", delivery.platform),
-        false => String::new(),
-    };
-    let failure = delivery.failure.as_ref();
-    let said = failure.map_or_else(
-        || {
-            last.map(|it| spoken(&it.stage, &it.code, &it.message))
-                .unwrap_or_default()
-        },
-        |it| spoken(&it.stage, &it.code, &it.text),
-    );
     match delivery.state {
-        DeliveryState::Held => (
-            "信息被暂扣，没有推送".to_owned(),
-            "更正或放行后推送".to_owned(),
-            String::new(),
-        ),
-        DeliveryState::Queued => {
-            let (cause, next) = waits("等待推送".to_owned());
-            (cause, next, resume)
-        }
+        DeliveryState::Held => Said::of("信息被暂扣，没有推送", "更正或放行后推送"),
+        DeliveryState::Queued => waiting(delivery, "等待推送".to_owned(), stopped, around),
         DeliveryState::Retrying => {
-            let (cause, next) = waits(format!("上一次没有成功：{said}"));
-            (cause, format!("已试 {} 次；{next}", delivery.tries), resume)
+            let mut waiting = waiting(delivery, format!("上一次没有成功：{said}"), stopped, around);
+            waiting.next = format!("已试 {} 次；{}", delivery.tries, waiting.next);
+            waiting
         }
-        DeliveryState::Sending => (
-            "正在推送".to_owned(),
-            "几秒内有结果；进程中断时租约到期后自动接续".to_owned(),
-            String::new(),
-        ),
-        DeliveryState::Delivered => (
-            "平台已接收".to_owned(),
+        DeliveryState::Sending => {
+            Said::of("正在推送", "几秒内有结果；进程中断时租约到期后自动接续")
+        }
+        DeliveryState::Delivered => Said::of(
+            "平台已接收",
             due.map_or_else(String::new, |at| format!("{at} 回读核对")),
-            String::new(),
         ),
-        DeliveryState::Confirmed => (
-            "平台已公开显示，回读一致".to_owned(),
-            String::new(),
-            String::new(),
-        ),
-        DeliveryState::Withdrawn => ("已从平台撤下".to_owned(), String::new(), String::new()),
+        DeliveryState::Confirmed => Said::of("平台已公开显示，回读一致", ""),
+        DeliveryState::Withdrawn => Said::of("已从平台撤下", ""),
         DeliveryState::Skipped => {
             let cause = match delivery.wanted {
                 Wanted::Gone => "撤回时尚未推送过，无需撤下",
                 Wanted::Shown => "无需推送",
             };
-            (cause.to_owned(), String::new(), String::new())
+            Said::of(cause, "")
         }
-        DeliveryState::Failed => {
-            let class = failure.map_or("", |it| it.class.as_str());
-            (
-                format!("{}：{said}", class_in_words(class)),
-                "不会自动重试".to_owned(),
-                failed_advice(delivery, class),
+        DeliveryState::Failed => failed(delivery, &said, around),
+    }
+}
+
+fn waiting(
+    delivery: &DeliveryView,
+    otherwise: String,
+    stopped: Option<&str>,
+    around: &Around<'_>,
+) -> Said {
+    let due = delivery.due_at.map(rfc3339);
+    let (cause, next) = match stopped {
+        Some(reason) => (reason.to_owned(), "恢复后自动继续，不计重试次数".to_owned()),
+        None => (
+            otherwise,
+            due.map_or_else(String::new, |at| format!("{at} 推送")),
+        ),
+    };
+    let command = match around.switch {
+        Some(_) => format!("synchub resume {}", delivery.platform),
+        None => String::new(),
+    };
+    Said {
+        command,
+        ..Said::of(cause, next)
+    }
+}
+
+fn failed(delivery: &DeliveryView, said: &str, around: &Around<'_>) -> Said {
+    let (class, code) = delivery
+        .failure
+        .as_ref()
+        .map_or(("", ""), |it| (it.class.as_str(), it.code.as_str()));
+    let diagnosis = diagnose(class, code);
+    let cause = format!("{}：{said}", diagnosis.words);
+    match &around.replay {
+        // Somebody is at it already.
+        Some(replay) => Said {
+            owner: Some(Owner::Us),
+            command: format!("synchub replays show {}", replay.id),
+            ..Said::of(
+                cause,
+                format!("在一次重放中等待，该重放现在是 {}", replay.state.as_str()),
             )
-        }
+        },
+        None => Said {
+            owner: Some(diagnosis.owner),
+            advice: diagnosis.advice.to_owned(),
+            command: diagnosis.command_for_one(delivery.id.as_str(), &delivery.platform),
+            ..Said::of(cause, "不会自动重试")
+        },
     }
 }
 
@@ -271,36 +333,6 @@ fn spoken(stage: &str, code: &str, text: &str) -> String {
     } else {
         format!(" [{code}]")
     };
+    let text = crate::screen::mask(text);
     format!("步骤 {stage}{code} {text}").trim_end().to_owned()
-}
-
-fn class_in_words(class: &str) -> &'static str {
-    match class {
-        "contract" => "内容不符合平台要求",
-        "reject" => "平台拒绝接收",
-        "render" => "连接器无法生成请求",
-        "unknown" => "平台的回答无法识别",
-        "stale" => "平台上已有更新的版本",
-        "auth" => "平台不认可我方身份",
-        "lost" | "no_connection" => "平台连不上或没有回应",
-        "rate_limited" | "retry" => "平台一再要求稍后重试",
-        _ => "推送失败",
-    }
-}
-
-fn failed_advice(delivery: &DeliveryView, class: &str) -> String {
-    let replay = format!("synchub replay --delivery {}", delivery.id);
-    match class {
-        "contract" | "reject" => {
-            format!("请报送单位按原因更正后重新报送；若平台已调整，可重放：{replay}")
-        }
-        "render" => {
-            format!(
-                "检查连接器：synchub connector check {}；改好后重放：{replay}",
-                delivery.platform
-            )
-        }
-        "unknown" => format!("到平台核对是否已保存；重放会先查询再决定，不会重复：{replay}"),
-        _ => format!("平台恢复后重放：{replay}"),
-    }
 }

@@ -20,7 +20,7 @@ use super::submit::parse_json;
 use super::{Store, StoreError};
 use crate::clock::now_ms;
 use crate::record::{DeliveryId, DeliveryState, RecordId, ReplayId};
-pub use progress::{ReplayFailure, ReplayItem, ReplayOutcomes, ReplaySkip};
+pub use progress::{LiveReplay, ReplayFailure, ReplayItem, ReplayOutcomes, ReplaySkip};
 pub use select::ReplaySelection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -4,6 +4,7 @@ mod effect;
 
 use super::bulk::{Bulk, Cell, Kind, cells};
 use super::db::{Tx, row};
+use super::failure::remember;
 use super::writer::{Answer, Command};
 use super::{Settlement, Store, StoreError};
 use crate::clock::now_ms;
@@ -241,6 +242,13 @@ pub(super) async fn settle(
         .await
         .map_err(StoreError::while_doing("settle deliveries"))?;
     let taken = tokens_of(&taken);
+    let counted = settlements
+        .iter()
+        .zip(&first)
+        .filter(|(settlement, first)| {
+            **first && taken.contains(&(settlement.delivery.as_str(), settlement.token))
+        });
+    remember(tx, counted.map(|(settlement, _)| *settlement)).await?;
     Ok(settlements
         .iter()
         .zip(first)

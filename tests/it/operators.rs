@@ -100,6 +100,27 @@ async fn a_refusal_is_a_failure_group_whose_replay_acts_on_what_it_showed() {
         (group["count"].as_i64(), group["stage"].as_str()),
         (Some(1), Some("contract"))
     );
+    assert_eq!(
+        (group["owner"].as_str(), group["total"].as_i64()),
+        (Some("unit"), Some(1))
+    );
+    let pattern = group["pattern"].as_str().expect("text");
+    assert!(
+        !pattern.contains(|it: char| it.is_ascii_digit()),
+        "{pattern}"
+    );
+    let next: Vec<&str> = group["next"]
+        .as_str()
+        .expect("text")
+        .split(' ')
+        .skip(1)
+        .collect();
+    let told = text(&hub.cli(&next).stdout);
+    assert!(
+        told.contains("不符合平台要求") && told.contains("报送单位"),
+        "{next:?}: {told}"
+    );
+    assert!(told.lines().count() <= 24, "one screen: {told}");
     let name = group["group"].as_str().expect("text");
     let preview = hub.cli_json(&["replay", "--group", name]);
     assert_eq!(preview["count"], 1);

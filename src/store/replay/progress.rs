@@ -63,6 +63,15 @@ pub struct ReplaySkip {
     pub count: i64,
 }
 
+/// The replay that a delivery is in, while it has no outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveReplay {
+    /// The replay.
+    pub id: ReplayId,
+    /// How far it is.
+    pub state: ReplayState,
+}
+
 /// One delivery of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReplayItem {
@@ -131,11 +140,33 @@ const ITEMS: &str = concat!(
      JOIN deliveries d ON d.id = i.delivery_id \
      WHERE i.replay_id = $1 AND i.delivery_id > $2 ORDER BY i.delivery_id LIMIT $3"
 );
+const LIVE_OF: &str = "SELECT r.id, r.phase FROM replay_items i \
+     JOIN replays r ON r.id = i.replay_id WHERE i.delivery_id = $1 AND i.outcome IS NULL";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 3] = [OUTCOMES, FAILED_AGAIN, ITEMS];
+pub(super) const SHARED: [&str; 4] = [OUTCOMES, FAILED_AGAIN, ITEMS, LIVE_OF];
 
 impl Store {
+    /// Returns the replay that a delivery is in, if it has no outcome there yet.
+    pub async fn replay_of(&self, delivery: &DeliveryId) -> Result<Option<LiveReplay>, StoreError> {
+        let found: Option<(String, String)> =
+            read!(self, "read the replay of a delivery", |c| sqlx::query_as(
+                LIVE_OF
+            )
+            .bind(delivery.as_str())
+            .fetch_optional(c)
+            .await)?;
+        found
+            .map(|(id, phase)| {
+                Ok(LiveReplay {
+                    state: ReplayState::parse(&phase)
+                        .ok_or_else(|| StoreError::corrupt("replays.phase", &id))?,
+                    id: id.into(),
+                })
+            })
+            .transpose()
+    }
+
     /// Returns the deliveries of a replay in order of their ids, up to 1,000 after `after`.
     pub async fn replay_items(
         &self,

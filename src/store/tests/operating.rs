@@ -239,6 +239,12 @@ async fn failures_are_gathered_by_cause() {
     assert_eq!(counts, [("g1", 2), ("g2", 1)]);
     assert_eq!((groups[0].first_at, groups[0].last_at), (now, now + 1));
     assert_eq!(groups[0].code, "E1");
+
+    // Failing again later, the group is the same one, and its beginning stays known.
+    settle_again(&store, &claims[0], now + 500).await;
+    let group = store.failures().await.unwrap().remove(0);
+    assert_eq!((group.count, group.total), (2, 3));
+    assert_eq!((group.first_at, group.last_at), (now, now + 500));
 }
 
 #[tokio::test]
@@ -396,4 +402,27 @@ async fn switches_counts_and_accounts() {
     assert!(store.revoke_account("oa", 2).await.unwrap());
     assert_eq!(store.find_account_by_key_sha256("k").await.unwrap(), None);
     assert_eq!(store.list_accounts().await.unwrap()[0].revoked_at, Some(2));
+}
+
+/// Sends again what failed, and lets it fail in group `g1`.
+async fn settle_again(store: &Store, claim: &Claim, now: i64) {
+    let new = NewReplay {
+        selection: ReplaySelection {
+            deliveries: vec![claim.delivery.clone()],
+            ..ReplaySelection::default()
+        },
+        way: ReplayWay::Current,
+        expected_hash: None,
+        reason: "x".to_owned(),
+        actor: "op".to_owned(),
+        rate_per_s: None,
+        ramp: Vec::new(),
+        stop_percent: 100,
+    };
+    let FreezeOutcome::Frozen(replay) = store.freeze_replay(&new).await.unwrap() else {
+        panic!("frozen");
+    };
+    store.step_replay(&replay.id, now, 0).await.unwrap();
+    let again = claim_one(store, "portal", now).await;
+    settle(store, &again, failed("g1"), now).await;
 }

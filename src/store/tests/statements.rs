@@ -13,6 +13,7 @@ fn bulks() -> Vec<&'static Bulk> {
     [
         &claim::BULKS[..],
         &settle::BULKS[..],
+        &failure::BULKS[..],
         &steer::BULKS[..],
         &submit::bulks(),
         &event::BULKS[..],
