@@ -39,7 +39,7 @@ pub use error::StoreError;
 pub use event::{DeliveryPart, Event, EventKind};
 pub use failure::FailureGroup;
 pub use operate::{ReleaseOutcome, WithdrawOutcome};
-pub use platform::{Act, PlatformSwitch, StateCount};
+pub use platform::{Act, Passage, PauseMode, PlatformSwitch, StateCount};
 pub use record::{PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView};
 pub use replay::{
     FreezeOutcome, LiveReplay, NewReplay, REPLAY_MAX, Replay, ReplayFailure, ReplayItem,

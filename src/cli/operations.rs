@@ -12,8 +12,8 @@ use crate::connector::{Connectors, References};
 use crate::http::masked;
 use crate::operator::{self, NamedError, Why, WhyPlatform};
 use crate::queue::EmbeddedQueue;
-use crate::store::{AttemptView, RecordView, Store};
-use clap::Args;
+use crate::store::{AttemptView, PauseMode, RecordView, Store};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -272,10 +272,13 @@ pub(super) async fn platforms(settings: &Settings, output: &Output) -> anyhow::R
                 .iter()
                 .map(|(state, count)| format!("{state} {count}"))
                 .collect();
-            let until = platform
+            let mut until = platform
                 .until
                 .as_ref()
                 .map_or_else(String::new, |until| format!(" → {until}"));
+            if let Some(rate) = platform.rate_per_s {
+                until.push_str(&format!(" ≤ {rate}/s"));
+            }
             vec![
                 platform.id.clone(),
                 platform.name.clone(),
@@ -300,6 +303,19 @@ pub(super) struct PauseArgs {
     /// Go on by itself at this time (RFC 3339 or a date)
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// What becomes of what waits already
+    #[arg(long, value_enum, default_value_t = Mode::Hold)]
+    mode: Mode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Nothing more is taken; the few that a sender has in hand are still sent
+    Hold,
+    /// What was due by now is still sent; what becomes due later waits
+    Drain,
+    /// As hold, and what is in hand and not begun is handed back
+    Stop,
 }
 
 pub(super) async fn pause(
@@ -317,11 +333,18 @@ pub(super) async fn pause(
                 .hint("write 2014-09-18T08:00:00+08:00 or 2014-09-18")?,
         ),
     };
-    operator::pause(&store, &args.platform, &args.reason, &actor(), until).await?;
-    let value = json!({"platform": args.platform, "paused": true, "until": until.map(rfc3339)});
-    output.show(&value, || {
-        format!("{} is paused; what is due waits.", args.platform)
-    });
+    let (mode, said) = match args.mode {
+        Mode::Hold => (PauseMode::Hold, "is paused; what is due waits."),
+        Mode::Drain => (
+            PauseMode::Drain,
+            "is drained; what was due by now is still sent.",
+        ),
+        Mode::Stop => (PauseMode::Stop, "is stopped; what is due or in hand waits."),
+    };
+    let why = (args.reason.as_str(), actor());
+    operator::pause(&store, &args.platform, mode, (why.0, &why.1), until).await?;
+    let value = json!({"platform": args.platform, "paused": true, "mode": mode, "until": until.map(rfc3339)});
+    output.show(&value, || format!("{} {said}", args.platform));
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -333,6 +356,9 @@ pub(super) struct ResumeArgs {
     /// Why
     #[arg(long, default_value = "恢复推送")]
     reason: String,
+    /// Requests a second at most, until it is resumed without [default: as the connector says]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
 }
 
 pub(super) async fn resume(
@@ -346,11 +372,11 @@ pub(super) async fn resume(
         &store,
         &EmbeddedQueue::new(),
         &args.platform,
-        &args.reason,
-        &actor(),
+        args.rate,
+        (&args.reason, &actor()),
     )
     .await?;
-    let value: Value = json!({"platform": args.platform, "paused": false});
+    let value: Value = json!({"platform": args.platform, "paused": false, "rate": args.rate});
     output.show(&value, || format!("{} is sent to again.", args.platform));
     store.close().await;
     Ok(ExitCode::SUCCESS)

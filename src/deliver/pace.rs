@@ -5,6 +5,7 @@ use super::share::Share;
 use crate::connector::Connector;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Pace {
     rate_per_s: usize,
     concurrency: usize,
+    /// Requests a second that an operator allows, over all processes; 0: no less than all.
+    cap: AtomicUsize,
+    share: Mutex<Share>,
     platform: String,
     /// None when this process must not send to the platform.
     allowance: watch::Sender<Option<Allowance>>,
@@ -56,6 +60,8 @@ impl Pace {
         let pace = Self {
             rate_per_s,
             concurrency,
+            cap: AtomicUsize::new(0),
+            share: Mutex::new(share),
             platform: platform.to_owned(),
             allowance: watch::Sender::new(None),
             flying: Mutex::new(0),
@@ -78,7 +84,17 @@ impl Pace {
         }
     }
 
+    /// Takes over what an operator allows; `None` leaves it to the connector.
+    pub(super) fn cap(&self, rate_per_s: Option<i64>) {
+        let cap = rate_per_s.map_or(0, |rate| usize::try_from(rate).unwrap_or(0).max(1));
+        if self.cap.swap(cap, Ordering::Relaxed) != cap {
+            let share = *self.share.lock().unwrap_or_else(PoisonError::into_inner);
+            self.allow(share);
+        }
+    }
+
     fn allow(&self, share: Share) {
+        *self.share.lock().unwrap_or_else(PoisonError::into_inner) = share;
         let (rate_per_s, flights) = self.parts(share);
         self.allowance.send_if_modified(|allowance| {
             let had = allowance
@@ -98,8 +114,12 @@ impl Pace {
 
     /// Rate and flights of a share; with nothing of one the other is of no use.
     fn parts(&self, share: Share) -> (usize, usize) {
+        let rate_per_s = match self.cap.load(Ordering::Relaxed) {
+            0 => self.rate_per_s,
+            cap => self.rate_per_s.min(cap),
+        };
         match (
-            share.of(self.rate_per_s, &self.platform),
+            share.of(rate_per_s, &self.platform),
             share.of(self.concurrency, &self.platform),
         ) {
             (0, _) | (_, 0) => (0, 0),
@@ -225,6 +245,17 @@ mod tests {
         let pace = pace(10, 3, Share::ALL);
         assert!(pace.sends());
         assert!(pace.turn().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_operator_slows_a_platform_down_and_never_speeds_it_up() {
+        let pace = pace(10, 3, Share::ALL);
+        for (cap, rate) in [(Some(2), 2), (Some(99), 10), (Some(0), 1), (None, 10)] {
+            pace.cap(cap);
+            assert_eq!(pace.parts(Share::ALL).0, rate, "{cap:?}");
+            let allowed = pace.allowance.borrow().as_ref().map(|it| it.rate_per_s);
+            assert_eq!(allowed, Some(rate), "{cap:?}");
+        }
     }
 
     #[test]

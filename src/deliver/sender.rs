@@ -18,7 +18,7 @@ use crate::connector::Connector;
 use crate::failpoint::{Point, reach};
 use crate::queue::{Queue, Receipt};
 use crate::record::DeliveryId;
-use crate::store::{Claim, Store};
+use crate::store::{Claim, Passage, PauseMode, Store};
 use batch::{Named, Part};
 use futures_util::FutureExt;
 use note::note;
@@ -134,11 +134,11 @@ impl Sender {
 
     /// Claims and sends until nothing is due any more; `false` when it could not go on.
     async fn drain(self: &Arc<Self>) -> bool {
-        while self.may_send().await {
+        while let Some(due_by) = self.passage().await {
             let Some(mut permits) = self.room().await else {
                 return false;
             };
-            let Some(claims) = self.claim(None, permits.num_permits()).await else {
+            let Some(claims) = self.claim(None, permits.num_permits(), due_by).await else {
                 return false;
             };
             // Fewer than there was room for: nothing more is due, and what becomes due wakes us.
@@ -163,16 +163,16 @@ impl Sender {
         let mut named = Named::default();
         named.add(ids, receipt);
         while named.len() > 0 {
-            if !self.may_send().await {
+            let Some(due_by) = self.passage().await else {
                 return false;
-            }
+            };
             let Some(mut permits) = self.room().await else {
                 return false;
             };
             self.gather(&mut named, permits.num_permits());
             let mut parts = named.take(permits.num_permits());
             let ids: Vec<DeliveryId> = parts.keys().cloned().collect();
-            let Some(claims) = self.claim(Some(&ids), ids.len()).await else {
+            let Some(claims) = self.claim(Some(&ids), ids.len(), due_by).await else {
                 return false;
             };
             let claimed_at = Instant::now();
@@ -205,18 +205,23 @@ impl Sender {
     }
 
     /// Claims what is due, of `ids` only when given; `None` when the store does not answer.
-    async fn claim(&self, ids: Option<&[DeliveryId]>, limit: usize) -> Option<Vec<Claim>> {
+    async fn claim(
+        &self,
+        ids: Option<&[DeliveryId]>,
+        limit: usize,
+        due_by: i64,
+    ) -> Option<Vec<Claim>> {
         let now = now_ms();
         let lease_until = now + self.surroundings.lease.as_millis() as i64;
         let claims = self
             .store
-            .claim(
+            .claim_due_by(
+                due_by,
                 &self.connector.id,
                 ids,
                 limit as i64,
                 &self.surroundings.owner,
-                now,
-                lease_until,
+                (now, lease_until),
             )
             .await;
         match claims {
@@ -264,17 +269,36 @@ impl Sender {
     }
 
     async fn may_send(&self) -> bool {
+        self.passage().await.is_some()
+    }
+
+    /// Returns by when a delivery must have been due to be sent now; `None` when nothing is sent.
+    async fn passage(&self) -> Option<i64> {
         if !self.pace.sends() || !self.connector.unresolved().is_empty() {
-            return false;
+            return None;
         }
         if self.connector.maintenance_until(now_ms()).is_some() {
-            return false;
+            return None;
         }
-        match self.store.is_paused(&self.connector.id, now_ms()).await {
-            Ok(paused) => !paused,
+        match self.switched().await? {
+            Passage::Closed(_) => None,
+            Passage::DueBy(due_by) => Some(due_by),
+            Passage::Open => Some(i64::MAX),
+        }
+    }
+
+    /// Returns what the operators' switch lets through, and takes over the rate that they allow;
+    /// `None` when the store does not answer.
+    async fn switched(&self) -> Option<Passage> {
+        match self.store.platform_switch(&self.connector.id).await {
+            Ok(None) => Some(Passage::Open),
+            Ok(Some(switch)) => {
+                self.pace.cap(switch.rate_per_s);
+                Some(switch.passage(now_ms()))
+            }
             Err(error) => {
                 tracing::warn!(%error, platform = %self.connector.id, "Cannot read the switch of {}", self.connector.id);
-                false
+                None
             }
         }
     }
@@ -325,6 +349,9 @@ impl Sender {
     async fn is_current(&self, claim: &Claim, claimed_at: Instant) -> bool {
         if claimed_at.elapsed() < FRESH {
             return true;
+        }
+        if self.switched().await == Some(Passage::Closed(PauseMode::Stop)) {
+            return false;
         }
         match self.store.wanted_now(&claim.delivery).await {
             Ok(Some((wanted, version, token))) => {

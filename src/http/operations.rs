@@ -7,6 +7,7 @@ use super::records::ReasonBody;
 use super::{App, JsonBody};
 use crate::operator::{self, NamedError};
 use crate::record::DeliveryId;
+use crate::store::PauseMode;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 #[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "deliveries",
     params(("id" = String, Path, description = "Id of the delivery")),
     responses(
-        (status = 200, description = "The delivery and its attempts, the last first", body = Object),
+        (status = 200, description = "The delivery and its attempts, the oldest first", body = Object),
         (status = 401, description = "No valid API key", body = Problem),
         (status = 404, description = "No such delivery, or not the caller's", body = Problem),
     ))]
@@ -124,6 +125,20 @@ pub(super) struct PauseBody {
     /// RFC 3339 time after which it goes on by itself.
     #[serde(default)]
     until: Option<String>,
+    /// What becomes of what waits already.
+    #[serde(default)]
+    mode: PauseMode,
+}
+
+/// Why a platform goes on, and how fast.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResumeBody {
+    /// One sentence; stored and shown.
+    reason: String,
+    /// Requests a second at most, until it is resumed without; absent = as the connector says.
+    #[serde(default)]
+    rate: Option<u32>,
 }
 
 /// Stops sending to a platform; what is due waits without losing a try.
@@ -152,14 +167,19 @@ pub(super) async fn pause(
             })?),
         };
     let reason = ReasonBody::of(body.reason).checked()?;
-    operator::pause(&app.intake.store, &id, &reason, &actor, until).await?;
+    let store = &app.intake.store;
+    operator::pause(store, &id, body.mode, (&reason, &actor), until).await?;
+    let message = match body.mode {
+        PauseMode::Hold | PauseMode::Stop => "已暂停推送，期间的信息会排队等待",
+        PauseMode::Drain => "正在排空：此前到期的继续推送，此后的排队等待",
+    };
     Ok(Json(
-        json!({"platform": id, "paused": true, "message": "已暂停推送，期间的信息会排队等待"}),
+        json!({"platform": id, "paused": true, "mode": body.mode, "message": message}),
     ))
 }
 
 /// Goes on sending to a platform.
-#[utoipa::path(post, path = "/v1/platforms/{id}/resume", tag = "operators", request_body = ReasonBody,
+#[utoipa::path(post, path = "/v1/platforms/{id}/resume", tag = "operators", request_body = ResumeBody,
     params(("id" = String, Path, description = "The platform")),
     responses(
         (status = 200, description = "Sending", body = Object),
@@ -171,21 +191,24 @@ pub(super) async fn resume(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    JsonBody(body): JsonBody<ReasonBody>,
+    JsonBody(body): JsonBody<ResumeBody>,
 ) -> Result<Json<Value>, Problem> {
     let actor = caller.operator()?.name.clone();
     known_platform(&app, &id)?;
-    let reason = body.checked()?;
+    if body.rate == Some(0) {
+        return Err(Problem::bad_request("/rate", "rate", "rate 至少为 1"));
+    }
+    let reason = ReasonBody::of(body.reason).checked()?;
     operator::resume(
         &app.intake.store,
         app.intake.queue.as_ref(),
         &id,
-        &reason,
-        &actor,
+        body.rate,
+        (&reason, &actor),
     )
     .await?;
     Ok(Json(
-        json!({"platform": id, "paused": false, "message": "已恢复推送"}),
+        json!({"platform": id, "paused": false, "rate": body.rate, "message": "已恢复推送"}),
     ))
 }
 

@@ -3,7 +3,7 @@
 use crate::clock::{now_ms, rfc3339};
 use crate::connector::Connectors;
 use crate::queue::Queue;
-use crate::store::{PlatformSwitch, Store, StoreError};
+use crate::store::{PauseMode, PlatformSwitch, Store, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct PlatformStatus {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// `sending`, `paused`, `maintenance`, `not_configured` or `not_loaded`.
+    /// `sending`, `paused`, `draining`, `maintenance`, `not_configured` or `not_loaded`.
     pub status: &'static str,
     /// The connector's version.
     pub connector_version: Option<u32>,
@@ -22,6 +22,10 @@ pub struct PlatformStatus {
     pub reason: String,
     /// Until when (RFC 3339), if that is known.
     pub until: Option<String>,
+    /// How it is paused, if it is.
+    pub pause_mode: Option<PauseMode>,
+    /// Requests a second that an operator allows, if less than the connector.
+    pub rate_per_s: Option<i64>,
     /// State → number of deliveries.
     pub deliveries: BTreeMap<&'static str, i64>,
 }
@@ -77,7 +81,10 @@ fn status_of(
             ("not_configured", connector.unresolved().join("；"), None)
         }
         (_, Some(switch)) if switch.is_paused(now) => (
-            "paused",
+            match switch.mode {
+                PauseMode::Drain => "draining",
+                PauseMode::Hold | PauseMode::Stop => "paused",
+            },
             format!(
                 "{}（{}）",
                 switch.pause_reason.as_deref().unwrap_or_default(),
@@ -95,28 +102,31 @@ fn status_of(
         connector_version: connector.map(|connector| connector.version()),
         reason,
         until: until.map(rfc3339),
+        pause_mode: switch.filter(|it| it.is_paused(now)).map(|it| it.mode),
+        rate_per_s: switch.and_then(|it| it.rate_per_s),
         deliveries,
     }
 }
 
-/// Stops sending to a platform, until `until_ms` (ms since 1970) when given. What is in flight
-/// ends; what comes in waits without losing a try.
+/// Stops sending to a platform, until `until_ms` (ms since 1970) when given. What comes in waits
+/// without losing a try; `mode` says what becomes of what waits already.
 ///
 /// # Errors
 /// When the store does not answer.
 pub async fn pause(
     store: &Store,
     platform: &str,
-    reason: &str,
-    actor: &str,
+    mode: PauseMode,
+    (reason, actor): (&str, &str),
     until_ms: Option<i64>,
 ) -> Result<(), StoreError> {
     store
-        .pause_platform(platform, reason, actor, until_ms)
+        .pause_platform(platform, mode, reason, actor, until_ms)
         .await
 }
 
-/// Goes on sending to a platform.
+/// Goes on sending to a platform, at most `rate_per_s` requests a second when given, until it is
+/// resumed once more without a rate.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -124,10 +134,12 @@ pub async fn resume(
     store: &Store,
     queue: &dyn Queue,
     platform: &str,
-    reason: &str,
-    actor: &str,
+    rate_per_s: Option<u32>,
+    (reason, actor): (&str, &str),
 ) -> Result<(), StoreError> {
-    store.resume_platform(platform, reason, actor).await?;
+    store
+        .resume_platform(platform, rate_per_s, reason, actor)
+        .await?;
     queue.offer(platform, &[]);
     Ok(())
 }

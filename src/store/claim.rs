@@ -27,6 +27,8 @@ pub(super) struct ClaimRequest {
     limit: i64,
     pub(super) lease_owner: String,
     now: i64,
+    /// Only what was due by then; not after `now`.
+    due_by: i64,
     pub(super) lease_until: i64,
 }
 
@@ -39,6 +41,7 @@ impl ClaimRequest {
             limit: 1,
             lease_owner: lease_owner.to_owned(),
             now: 0,
+            due_by: 0,
             lease_until,
         }
     }
@@ -119,7 +122,7 @@ macro_rules! taken {
 const CLAIM: &str = concat!(
     take!("$1", "$2", "$3"),
     "WHERE id IN (SELECT id FROM deliveries \
-     WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5 + 0)",
+     WHERE platform = $4 AND due_at <= $6 ORDER BY due_at LIMIT $5 + 0)",
     taken!()
 );
 /// Locked while selected, so that two processes can never take the same row; they step over each
@@ -127,7 +130,7 @@ const CLAIM: &str = concat!(
 const CLAIM_POSTGRES: &str = concat!(
     take!("$1", "$2", "$3"),
     "WHERE id = ANY (ARRAY (SELECT id FROM deliveries \
-     WHERE platform = $4 AND due_at <= $1 ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED))",
+     WHERE platform = $4 AND due_at <= $6 ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED))",
     taken!()
 );
 /// Named deliveries are taken in two steps, because a statement over many rows cannot lock inside:
@@ -136,10 +139,10 @@ static FREE: Bulk = Bulk::locking(
     &[
         ("id", Kind::Text),
         ("platform", Kind::Text),
-        ("now", Kind::Int),
+        ("due_by", Kind::Int),
     ],
     "SELECT d.id FROM given JOIN deliveries d ON d.id = given.id \
-     WHERE d.platform = given.platform AND d.due_at <= given.now",
+     WHERE d.platform = given.platform AND d.due_at <= given.due_by",
     " FOR UPDATE OF d SKIP LOCKED",
 );
 static TAKE: Bulk = Bulk::new(
@@ -148,10 +151,11 @@ static TAKE: Bulk = Bulk::new(
         ("now", Kind::Int),
         ("owner", Kind::Text),
         ("until", Kind::Int),
+        ("due_by", Kind::Int),
     ],
     concat!(
         take!("given.now", "given.owner", "given.until"),
-        "FROM given WHERE deliveries.id = given.id AND due_at <= given.now",
+        "FROM given WHERE deliveries.id = given.id AND due_at <= given.due_by",
         taken!()
     ),
 );
@@ -202,8 +206,37 @@ impl Store {
             limit: limit.min(CLAIMS_MAX),
             lease_owner: lease_owner.to_owned(),
             now,
+            due_by: now,
             lease_until,
         };
+        self.claim_by(request).await
+    }
+
+    /// As [`Store::claim`], what was due by `due_by` only.
+    pub async fn claim_due_by(
+        &self,
+        due_by: i64,
+        platform: &str,
+        ids: Option<&[DeliveryId]>,
+        limit: i64,
+        lease_owner: &str,
+        (now, lease_until): (i64, i64),
+    ) -> Result<Vec<Claim>, StoreError> {
+        let request = ClaimRequest {
+            platform: platform.to_owned(),
+            ids: ids.map(<[DeliveryId]>::to_vec),
+            limit: limit.min(CLAIMS_MAX),
+            lease_owner: lease_owner.to_owned(),
+            now,
+            due_by: due_by.min(now),
+            lease_until,
+        };
+        self.claim_by(request).await
+    }
+
+    async fn claim_by(&self, request: ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        let (now, lease_until) = (request.now, request.lease_until);
+        let lease_owner = request.lease_owner.clone();
         let asked_at = Instant::now();
         let claims = match self.writer().ask(Command::Claim(request)).await? {
             Answer::Claim(claims) => claims,
@@ -218,7 +251,7 @@ impl Store {
         let renewed = match asked_at.elapsed() < lease {
             true => {
                 let until = now_ms() + lease.as_millis() as i64;
-                self.renew(lease_owner, until).await.is_ok()
+                self.renew(&lease_owner, until).await.is_ok()
             }
             false => false,
         };
@@ -308,6 +341,7 @@ async fn claim_due(tx: &mut Tx, request: &ClaimRequest) -> Result<Vec<ClaimRow>,
         .bind(request.lease_until)
         .bind(&request.platform)
         .bind(request.limit)
+        .bind(request.due_by)
         .fetch_all(&mut **c)
         .await)?;
     // Ids sort by time, so older records go first.
@@ -327,12 +361,20 @@ async fn claim_these(
     ids.truncate(request.limit.max(0) as usize);
     let given: Vec<_> = ids
         .into_iter()
-        .map(|id| cells![id, &request.platform, request.now])
+        .map(|id| cells![id, &request.platform, request.due_by])
         .collect();
     let free: Vec<(String,)> = FREE.fetch(tx, &given).await?;
     let given: Vec<_> = free
         .iter()
-        .map(|(id,)| cells![id, request.now, &request.lease_owner, request.lease_until])
+        .map(|(id,)| {
+            cells![
+                id,
+                request.now,
+                &request.lease_owner,
+                request.lease_until,
+                request.due_by
+            ]
+        })
         .collect();
     let mut rows: Vec<ClaimRow> = TAKE.fetch(tx, &given).await?;
     rows.sort_by(|a, b| a.id.cmp(&b.id));

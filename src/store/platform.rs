@@ -6,30 +6,84 @@ use super::steer::parse_state;
 use super::{Store, StoreError};
 use crate::clock::now_ms;
 use crate::record::DeliveryState;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Whether anything is sent to a platform. One without a row is not paused.
+/// How a platform is paused. What is with the platform at that moment always ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseMode {
+    /// Nothing more is taken; the few that a sender has in hand are still sent.
+    #[default]
+    Hold,
+    /// What was due when it was paused is still sent; what becomes due later waits.
+    Drain,
+    /// As hold, and what is in hand and not begun is handed back.
+    Stop,
+}
+
+impl PauseMode {
+    /// Returns the word used in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Drain => "drain",
+            Self::Stop => "stop",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Hold, Self::Drain, Self::Stop]
+            .into_iter()
+            .find(|mode| mode.as_str() == word)
+    }
+}
+
+/// Whether and how anything is sent to a platform. One without a row is not paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlatformSwitch {
     /// The platform.
     pub id: String,
     /// Whether it is paused.
     pub paused: bool,
+    /// How.
+    pub mode: PauseMode,
     /// Why.
     pub pause_reason: Option<String>,
     /// By whom.
     pub paused_by: Option<String>,
     /// When it goes on by itself; `None` never.
     pub paused_until: Option<i64>,
+    /// Requests a second that an operator allows; `None` as the connector says.
+    pub rate_per_s: Option<i64>,
     /// When it was last switched.
     pub changed_at: i64,
 }
 
+/// What a sender may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passage {
+    /// Nothing.
+    Closed(PauseMode),
+    /// What was due by then.
+    DueBy(i64),
+    /// Everything.
+    Open,
+}
+
 impl PlatformSwitch {
-    /// Returns whether nothing may be sent at `now`.
+    /// Returns whether the platform is paused at `now`.
     pub fn is_paused(&self, now: i64) -> bool {
         self.paused && self.paused_until.is_none_or(|until| until > now)
+    }
+
+    /// Returns what a sender may take at `now`.
+    pub fn passage(&self, now: i64) -> Passage {
+        match (self.is_paused(now), self.mode) {
+            (false, _) => Passage::Open,
+            (true, PauseMode::Drain) => Passage::DueBy(self.changed_at),
+            (true, mode @ (PauseMode::Hold | PauseMode::Stop)) => Passage::Closed(mode),
+        }
     }
 }
 
@@ -68,9 +122,11 @@ row! {
     struct SwitchRow {
         id: String,
         paused: bool,
+        mode: String,
         pause_reason: Option<String>,
         paused_by: Option<String>,
         paused_until: Option<i64>,
+        rate_per_s: Option<i64>,
         changed_at: i64,
     }
 }
@@ -88,14 +144,15 @@ row! {
     }
 }
 
-const SWITCHES: &str = "SELECT id, paused, pause_reason, paused_by, paused_until, changed_at \
-     FROM platforms ORDER BY id";
-const ONE_SWITCH: &str = "SELECT id, paused, pause_reason, paused_by, paused_until, changed_at \
-     FROM platforms WHERE id = $1";
-const SWITCH: &str = "INSERT INTO platforms (id, paused, pause_reason, paused_by, paused_until, \
-     changed_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
-     paused = excluded.paused, pause_reason = excluded.pause_reason, \
-     paused_by = excluded.paused_by, paused_until = excluded.paused_until, \
+const SWITCHES: &str = "SELECT id, paused, mode, pause_reason, paused_by, paused_until, \
+     rate_per_s, changed_at FROM platforms ORDER BY id";
+const ONE_SWITCH: &str = "SELECT id, paused, mode, pause_reason, paused_by, paused_until, \
+     rate_per_s, changed_at FROM platforms WHERE id = $1";
+const SWITCH: &str = "INSERT INTO platforms (id, paused, mode, pause_reason, paused_by, \
+     paused_until, rate_per_s, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+     ON CONFLICT (id) DO UPDATE SET paused = excluded.paused, mode = excluded.mode, \
+     pause_reason = excluded.pause_reason, paused_by = excluded.paused_by, \
+     paused_until = excluded.paused_until, rate_per_s = excluded.rate_per_s, \
      changed_at = excluded.changed_at";
 const COUNT: &str = "SELECT platform, state, COUNT(*) AS count FROM deliveries \
      GROUP BY state, platform ORDER BY platform, state";
@@ -120,65 +177,64 @@ impl Store {
             read!(self, "read platform switches", |c| sqlx::query_as(SWITCHES)
                 .fetch_all(c)
                 .await)?;
-        Ok(rows.into_iter().map(SwitchRow::into_switch).collect())
+        rows.into_iter().map(SwitchRow::understand).collect()
     }
 
-    /// Returns whether nothing may be sent to `platform` at `now`.
-    pub async fn is_paused(&self, platform: &str, now: i64) -> Result<bool, StoreError> {
+    /// Returns the switch of `platform`, if it was ever touched.
+    pub async fn platform_switch(
+        &self,
+        platform: &str,
+    ) -> Result<Option<PlatformSwitch>, StoreError> {
         let row: Option<SwitchRow> = read!(self, "read a platform switch", |c| sqlx::query_as(
             ONE_SWITCH
         )
         .bind(platform)
         .fetch_optional(c)
         .await)?;
-        Ok(row.is_some_and(|row| row.into_switch().is_paused(now)))
+        row.map(SwitchRow::understand).transpose()
     }
 
     /// Stops sending to a platform, until `until` when given.
     pub async fn pause_platform(
         &self,
         platform: &str,
+        mode: PauseMode,
         reason: &str,
         actor: &str,
         until: Option<i64>,
     ) -> Result<(), StoreError> {
-        self.switch(
-            PlatformSwitch {
-                id: platform.to_owned(),
-                paused: true,
-                pause_reason: Some(reason.to_owned()),
-                paused_by: Some(actor.to_owned()),
-                paused_until: until,
-                changed_at: now_ms(),
-            },
-            "pause",
-            actor,
-            reason,
-        )
-        .await
+        let switch = PlatformSwitch {
+            id: platform.to_owned(),
+            paused: true,
+            mode,
+            pause_reason: Some(reason.to_owned()),
+            paused_by: Some(actor.to_owned()),
+            paused_until: until,
+            rate_per_s: None,
+            changed_at: now_ms(),
+        };
+        self.switch(switch, "pause", actor, reason).await
     }
 
-    /// Goes on sending to a platform.
+    /// Goes on sending to a platform, at most `rate_per_s` requests a second when given.
     pub async fn resume_platform(
         &self,
         platform: &str,
+        rate_per_s: Option<u32>,
         reason: &str,
         actor: &str,
     ) -> Result<(), StoreError> {
-        self.switch(
-            PlatformSwitch {
-                id: platform.to_owned(),
-                paused: false,
-                pause_reason: None,
-                paused_by: None,
-                paused_until: None,
-                changed_at: now_ms(),
-            },
-            "resume",
-            actor,
-            reason,
-        )
-        .await
+        let switch = PlatformSwitch {
+            id: platform.to_owned(),
+            paused: false,
+            mode: PauseMode::Hold,
+            pause_reason: None,
+            paused_by: None,
+            paused_until: None,
+            rate_per_s: rate_per_s.map(i64::from),
+            changed_at: now_ms(),
+        };
+        self.switch(switch, "resume", actor, reason).await
     }
 
     async fn switch(
@@ -193,9 +249,11 @@ impl Store {
         on!(&mut tx, |c| sqlx::query(SWITCH)
             .bind(&switch.id)
             .bind(switch.paused)
+            .bind(switch.mode.as_str())
             .bind(&switch.pause_reason)
             .bind(&switch.paused_by)
             .bind(switch.paused_until)
+            .bind(switch.rate_per_s)
             .bind(switch.changed_at)
             .execute(&mut **c)
             .await
@@ -208,7 +266,9 @@ impl Store {
             verb: verb.to_owned(),
             target: switch.id,
             reason: reason.to_owned(),
-            detail: json!({ "until": switch.paused_until }),
+            detail: json!({
+                "until": switch.paused_until, "mode": switch.mode, "rate_per_s": switch.rate_per_s,
+            }),
         };
         insert_act(&mut tx, &act).await.map_err(&failed)?;
         tx.commit_act().await.map_err(&failed)
@@ -272,15 +332,18 @@ pub(super) async fn insert_act(tx: &mut Tx, act: &Act) -> Result<(), sqlx::Error
 }
 
 impl SwitchRow {
-    fn into_switch(self) -> PlatformSwitch {
-        PlatformSwitch {
+    fn understand(self) -> Result<PlatformSwitch, StoreError> {
+        Ok(PlatformSwitch {
+            mode: PauseMode::parse(&self.mode)
+                .ok_or_else(|| StoreError::corrupt("platforms.mode", &self.id))?,
             id: self.id,
             paused: self.paused,
             pause_reason: self.pause_reason,
             paused_by: self.paused_by,
             paused_until: self.paused_until,
+            rate_per_s: self.rate_per_s,
             changed_at: self.changed_at,
-        }
+        })
     }
 }
 

@@ -359,15 +359,31 @@ async fn lists_are_filtered_and_paged() {
 async fn switches_counts_and_accounts() {
     let store = Fresh::open().await;
     store
-        .pause_platform("portal", "维护", "op", Some(100))
+        .pause_platform("portal", PauseMode::Drain, "维护", "op", Some(100))
         .await
         .unwrap();
     let switch = store.platform_switches().await.unwrap().remove(0);
     assert!(switch.is_paused(99) && !switch.is_paused(100));
-    assert!(store.is_paused("portal", 99).await.unwrap());
-    assert!(!store.is_paused("gazette", 99).await.unwrap());
-    store.resume_platform("portal", "好了", "op").await.unwrap();
-    assert!(!store.platform_switches().await.unwrap()[0].is_paused(99));
+    let drained = store.platform_switch("portal").await.unwrap().unwrap();
+    assert_eq!(drained.passage(99), Passage::DueBy(drained.changed_at));
+    assert_eq!(drained.passage(100), Passage::Open);
+    assert_eq!(store.platform_switch("gazette").await.unwrap(), None);
+    let stop = PauseMode::Stop;
+    store
+        .pause_platform("portal", stop, "停", "op", None)
+        .await
+        .unwrap();
+    let stopped = store.platform_switch("portal").await.unwrap().unwrap();
+    assert_eq!(stopped.passage(i64::MAX), Passage::Closed(stop));
+    store
+        .resume_platform("portal", Some(3), "好了", "op")
+        .await
+        .unwrap();
+    let resumed = store.platform_switch("portal").await.unwrap().unwrap();
+    assert_eq!(
+        (resumed.passage(99), resumed.rate_per_s),
+        (Passage::Open, Some(3))
+    );
     let verbs: Vec<String> = store
         .acts(9)
         .await
@@ -375,7 +391,7 @@ async fn switches_counts_and_accounts() {
         .into_iter()
         .map(|a| a.verb)
         .collect();
-    assert_eq!(verbs, ["resume", "pause"]);
+    assert_eq!(verbs, ["resume", "pause", "pause"]);
 
     change(&store, sample("a", 1)).await;
     let counts = store.count_deliveries().await.unwrap();
