@@ -7,6 +7,7 @@ mod accounts;
 mod connectors;
 mod demo;
 mod doctor;
+mod hand;
 mod hint;
 mod hub;
 mod normalise;
@@ -61,6 +62,12 @@ enum Verb {
     /// List, show, pause, resume and cancel replays
     #[command(subcommand)]
     Replays(replays::ReplaysVerb),
+    /// Mark a delivery as done at the platform by hand
+    Done(hand::DoneArgs),
+    /// Give a delivery up: it is not sent, until undone or the record changes
+    GiveUp(hand::DecideArgs),
+    /// Take back that a delivery was done by hand or given up
+    Undo(hand::DecideArgs),
     /// List the platforms and how they stand
     Platforms,
     /// Stop sending to a platform; what is due waits
@@ -121,6 +128,9 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Trace(args) => operations::trace(&settings, args, output).await,
         Verb::Failures => operations::failures(&settings, output).await,
         Verb::Replay(args) => replays::replay(&settings, args, output).await,
+        Verb::Done(args) => hand::done(&settings, args, output).await,
+        Verb::GiveUp(args) => hand::give_up(&settings, args, output).await,
+        Verb::Undo(args) => hand::undo(&settings, args, output).await,
         Verb::Replays(verb) => replays::replays(&settings, verb, output).await,
         Verb::Platforms => operations::platforms(&settings, output).await,
         Verb::Pause(args) => operations::pause(&settings, args, output).await,

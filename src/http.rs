@@ -5,6 +5,7 @@
 
 mod answer;
 mod caller;
+mod hand;
 mod health;
 mod operations;
 mod problem;
@@ -137,6 +138,9 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(records::release))
         .routes(routes!(operations::delivery))
         .routes(routes!(operations::why))
+        .routes(routes!(hand::done))
+        .routes(routes!(hand::give_up))
+        .routes(routes!(hand::undo))
         .routes(routes!(operations::failures))
         .routes(routes!(operations::platforms))
         .routes(routes!(operations::pause))

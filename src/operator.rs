@@ -1,16 +1,18 @@
 //! What an operator sees: why something is not where it should be, and how each platform stands.
 //!
 //! The HTTP door and the command line show the same answers, made here. It changes nothing but
-//! the switches of platforms; bulk acts are [`crate::replay`].
+//! the switches of platforms and what a person decides about one delivery; bulk acts are [`crate::replay`].
 
 mod cause;
 mod failures;
+mod hand;
 mod platforms;
 mod verifications;
 mod why;
 
 pub use cause::Owner;
 pub use failures::{FailureStatus, failures};
+pub use hand::{HandError, decide};
 pub use platforms::{PlatformStatus, pause, platforms, resume};
 pub use verifications::{VerifyError, verify};
 pub use why::{LastAttempt, Why, WhyPlatform, why};

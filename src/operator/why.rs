@@ -5,8 +5,8 @@ use crate::clock::{now_ms, rfc3339};
 use crate::connector::Connectors;
 use crate::record::{DeliveryState, Hold, Wanted};
 use crate::store::{
-    AttemptView, DeliveryView, LiveReplay, PlatformSwitch, RecordState, RecordView, Store,
-    StoreError,
+    AttemptView, DeliveryView, HandMark, LiveReplay, PlatformSwitch, RecordState, RecordView,
+    Store, StoreError,
 };
 use serde::Serialize;
 
@@ -122,6 +122,7 @@ pub async fn why(
                 .iter()
                 .find(|it| it.id == delivery.platform && it.is_paused(now_ms())),
             replay: store.replay_of(&delivery.id).await?,
+            mark: store.hand_mark(&delivery.id).await?,
         };
         platforms.push(on_platform(connectors, delivery, attempts.last(), &around));
     }
@@ -165,6 +166,8 @@ struct Around<'a> {
     switch: Option<&'a PlatformSwitch>,
     /// The replay that it is in.
     replay: Option<LiveReplay>,
+    /// What a person has decided about it.
+    mark: Option<HandMark>,
 }
 
 fn on_platform(
@@ -242,6 +245,9 @@ fn in_words(
     stopped: Option<&str>,
     around: &Around<'_>,
 ) -> Said {
+    if let Some(mark) = &around.mark {
+        return decided(delivery, mark);
+    }
     let due = delivery.due_at.map(rfc3339);
     let said = match &delivery.failure {
         Some(it) => spoken(&it.stage, &it.code, &it.text),
@@ -274,6 +280,24 @@ fn in_words(
             Said::of(cause, "")
         }
         DeliveryState::Failed => failed(delivery, &said, around),
+    }
+}
+
+fn decided(delivery: &DeliveryView, mark: &HandMark) -> Said {
+    let (what, next) = match mark.verb.as_str() {
+        "done" => ("已人工完成", "信息更正或撤回时照常推送，推送前先到平台查询"),
+        _ => ("已放弃推送", "不再推送；信息更正或撤回时照常推送"),
+    };
+    let evidence = crate::screen::mask(&mark.evidence);
+    Said {
+        command: format!(
+            "synchub undo {} --on {} --reason \"…\"",
+            delivery.record_id, delivery.platform
+        ),
+        ..Said::of(
+            format!("{what}（{}，{}）：{evidence}", mark.actor, rfc3339(mark.at)),
+            next,
+        )
     }
 }
 

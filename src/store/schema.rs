@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (
         1,
         "initial",
@@ -46,6 +46,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         9,
         "switches",
         include_str!("../../schemas/sql/0009_switches.sql"),
+    ),
+    (
+        10,
+        "hand_work",
+        include_str!("../../schemas/sql/0010_hand_work.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

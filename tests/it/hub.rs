@@ -375,16 +375,23 @@ impl Hub {
     /// Sends again as an operator does: looks first, then presses for exactly what was shown.
     /// Returns the replay.
     pub(crate) async fn replay(&self, request: Value) -> Value {
-        let mut body = request;
-        body["dry_run"] = json!(true);
-        let (status, preview) = self.operate("/v1/replays", body.clone()).await;
-        assert_eq!(status, 200, "{preview:#}");
-        body["dry_run"] = json!(false);
-        body["selection_hash"] = preview["selection_hash"].clone();
-        let (status, replay) = self.operate("/v1/replays", body).await;
-        assert_eq!(status, 202, "{replay:#}");
-        assert_eq!(replay["count"], preview["count"]);
-        replay
+        eventually(|| async {
+            let mut body = request.clone();
+            body["dry_run"] = json!(true);
+            let (status, preview) = self.operate("/v1/replays", body.clone()).await;
+            assert_eq!(status, 200, "{preview:#}");
+            body["dry_run"] = json!(false);
+            body["selection_hash"] = preview["selection_hash"].clone();
+            let (status, replay) = self.operate("/v1/replays", body.clone()).await;
+            // Something was tried in between: an operator looks again.
+            if status == 409 {
+                return Err(replay.to_string());
+            }
+            assert_eq!(status, 202, "{replay:#}");
+            assert_eq!(replay["count"], preview["count"]);
+            Ok(replay)
+        })
+        .await
     }
 
     /// Changes the environment of the next process.

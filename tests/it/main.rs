@@ -20,5 +20,6 @@ mod replays;
 mod samples;
 mod servers;
 mod story;
+mod switches;
 mod trouble;
 mod verify;

@@ -442,3 +442,77 @@ async fn settle_again(store: &Store, claim: &Claim, now: i64) {
     let again = claim_one(store, "portal", now).await;
     settle(store, &again, failed("g1"), now).await;
 }
+
+#[tokio::test]
+async fn what_a_person_decides_holds_for_one_version_and_can_be_undone() {
+    let store = Fresh::open().await;
+    let head = change(&store, sample("a", 1)).await;
+    let now = later();
+    let claim = claim_one(&store, "portal", now).await;
+    let done = HandWork::Done {
+        evidence: "值班员已在后台录入".to_owned(),
+        url: Some("https://example.org/1".to_owned()),
+    };
+    let decide = async |work: &HandWork| {
+        let outcome = store.work_by_hand(&claim.delivery, work, "op").await;
+        outcome.unwrap()
+    };
+    assert_eq!(
+        decide(&done).await,
+        HandOutcome::Refused,
+        "it is being sent"
+    );
+    settle(&store, &claim, failed("g"), now).await;
+    let before = delivery(&store, &head.record_id, "portal").await;
+    let give_up = HandWork::GiveUp {
+        reason: "平台停用".to_owned(),
+    };
+    assert_eq!(decide(&give_up).await, HandOutcome::Changed);
+    let given_up = delivery(&store, &head.record_id, "portal").await;
+    assert_eq!(
+        (given_up.state, given_up.due_at),
+        (DeliveryState::Skipped, None)
+    );
+    assert!(store.failures().await.unwrap().is_empty());
+    let undo = HandWork::Undo {
+        reason: "恢复".to_owned(),
+    };
+    assert_eq!(decide(&undo).await, HandOutcome::Changed);
+    assert_eq!(
+        delivery(&store, &head.record_id, "portal").await,
+        before,
+        "as it was"
+    );
+    assert_eq!(
+        decide(&undo).await,
+        HandOutcome::Refused,
+        "nothing is left to undo"
+    );
+
+    assert_eq!(decide(&done).await, HandOutcome::Changed);
+    let by_hand = delivery(&store, &head.record_id, "portal").await;
+    assert_eq!(by_hand.state, DeliveryState::Delivered);
+    assert_eq!(by_hand.remote_url.as_deref(), Some("https://example.org/1"));
+    let mark = store.hand_mark(&claim.delivery).await.unwrap().unwrap();
+    assert_eq!((mark.verb.as_str(), mark.actor.as_str()), ("done", "op"));
+    let attempts = store.attempts(&claim.delivery).await.unwrap();
+    assert!(attempts.iter().any(|it| it.verdict == "done_by_hand"));
+    // The next version goes its own way, and looks for what was made by hand.
+    change(&store, sample("a", 2)).await;
+    assert_eq!(store.hand_mark(&claim.delivery).await.unwrap(), None);
+    assert_eq!(decide(&undo).await, HandOutcome::Refused);
+    let next = claim_one(&store, "portal", later()).await;
+    assert_eq!((next.version, next.in_doubt), (2, true));
+    let verbs: Vec<String> = store
+        .acts(9)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|it| it.verb)
+        .collect();
+    assert_eq!(verbs, ["done_by_hand", "undo", "give_up"]);
+    let none = store
+        .work_by_hand(&DeliveryId::generate(), &undo, "op")
+        .await;
+    assert_eq!(none.unwrap(), HandOutcome::NotFound);
+}

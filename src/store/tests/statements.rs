@@ -4,8 +4,8 @@ use super::*;
 use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
-    account, claim, due, event, failure, operate, platform, record, replay, schema, sender, settle,
-    steer, submit, trace, verification, writer,
+    account, claim, due, event, failure, hand, operate, platform, record, replay, schema, sender,
+    settle, steer, submit, trace, verification, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -37,7 +37,7 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 13] = [
+    let shared: [&[&'static str]; 14] = [
         &[PING, submit::INSERT_ATTACHMENT],
         &claim::SHARED,
         &due::SHARED,
@@ -45,6 +45,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &schema::SHARED,
         &account::SHARED,
         &failure::SHARED,
+        &hand::SHARED,
         &operate::SHARED,
         &platform::SHARED,
         &record::SHARED,

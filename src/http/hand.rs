@@ -1,0 +1,122 @@
+//! What an operator decides about one delivery.
+
+use super::caller::Caller;
+use super::problem::Problem;
+use super::records::ReasonBody;
+use super::{App, JsonBody};
+use crate::operator::{self, HandError};
+use crate::record::DeliveryId;
+use crate::store::HandWork;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// What proves that something was done at the platform by hand.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DoneBody {
+    /// Who did what and when, or the number of a letter or a screenshot; stored and shown.
+    evidence: String,
+    /// Where the public sees it.
+    #[serde(default)]
+    url: Option<String>,
+}
+
+/// Marks a delivery as done by hand: shown, or taken down, whichever is wanted.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/done", tag = "deliveries", request_body = DoneBody,
+    params(("id" = String, Path, description = "Id of the delivery")),
+    responses(
+        (status = 200, description = "The delivery as it is now", body = Object),
+        (status = 400, description = "No evidence, or the address is none", body = Problem),
+        (status = 401, description = "No valid API key", body = Problem),
+        (status = 403, description = "Only an operator may do this", body = Problem),
+        (status = 404, description = "No such delivery", body = Problem),
+        (status = 409, description = "It is being sent, held, or well already", body = Problem),
+    ))]
+pub(super) async fn done(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<DoneBody>,
+) -> Result<Json<Value>, Problem> {
+    let evidence = ReasonBody::of(body.evidence).checked()?;
+    let work = HandWork::Done {
+        evidence,
+        url: body.url,
+    };
+    decide(&app, &caller, id, work).await
+}
+
+/// Gives a delivery up: it is not sent, until it is undone or the record changes.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/give-up", tag = "deliveries", request_body = ReasonBody,
+    params(("id" = String, Path, description = "Id of the delivery")),
+    responses(
+        (status = 200, description = "The delivery as it is now", body = Object),
+        (status = 400, description = "A reason is missing", body = Problem),
+        (status = 401, description = "No valid API key", body = Problem),
+        (status = 403, description = "Only an operator may do this", body = Problem),
+        (status = 404, description = "No such delivery", body = Problem),
+        (status = 409, description = "It is being sent, held, or well already", body = Problem),
+    ))]
+pub(super) async fn give_up(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<ReasonBody>,
+) -> Result<Json<Value>, Problem> {
+    let reason = body.checked()?;
+    decide(&app, &caller, id, HandWork::GiveUp { reason }).await
+}
+
+/// Takes back that a delivery was done by hand or given up.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/undo", tag = "deliveries", request_body = ReasonBody,
+    params(("id" = String, Path, description = "Id of the delivery")),
+    responses(
+        (status = 200, description = "The delivery as it is now", body = Object),
+        (status = 400, description = "A reason is missing", body = Problem),
+        (status = 401, description = "No valid API key", body = Problem),
+        (status = 403, description = "Only an operator may do this", body = Problem),
+        (status = 404, description = "No such delivery", body = Problem),
+        (status = 409, description = "There is nothing to undo any more", body = Problem),
+    ))]
+pub(super) async fn undo(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<ReasonBody>,
+) -> Result<Json<Value>, Problem> {
+    let reason = body.checked()?;
+    decide(&app, &caller, id, HandWork::Undo { reason }).await
+}
+
+async fn decide(
+    app: &App,
+    caller: &Caller,
+    id: String,
+    work: HandWork,
+) -> Result<Json<Value>, Problem> {
+    let actor = caller.operator()?.name.clone();
+    let id = DeliveryId::from(id);
+    let intake = &app.intake;
+    let delivery = operator::decide(&intake.store, intake.queue.as_ref(), &id, &work, &actor).await;
+    match delivery {
+        Ok(delivery) => Ok(Json(super::masked(json!(delivery)))),
+        Err(HandError::Unknown) => Err(Problem::not_found("这条推送")),
+        Err(HandError::Store(error)) => Err(error.into()),
+        Err(error @ HandError::Words) => {
+            Err(Problem::bad_request("/reason", "reason", error.to_string()))
+        }
+        Err(error @ HandError::Address(_)) => {
+            Err(Problem::bad_request("/url", "url", error.to_string()))
+        }
+        Err(error @ (HandError::NotOpen(_) | HandError::NothingToUndo)) => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "hand-work-refused",
+            "It cannot be so from where the delivery stands",
+            error.to_string(),
+        )),
+    }
+}
