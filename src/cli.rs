@@ -68,6 +68,8 @@ enum Verb {
     GiveUp(hand::DecideArgs),
     /// Take back that a delivery was done by hand or given up
     Undo(hand::DecideArgs),
+    /// Say one field in other words for one platform; only shows it, until --yes
+    Override(hand::OverrideArgs),
     /// List the platforms and how they stand
     Platforms,
     /// Stop sending to a platform; what is due waits
@@ -131,6 +133,7 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Done(args) => hand::done(&settings, args, output).await,
         Verb::GiveUp(args) => hand::give_up(&settings, args, output).await,
         Verb::Undo(args) => hand::undo(&settings, args, output).await,
+        Verb::Override(args) => hand::override_one(&settings, args, output).await,
         Verb::Replays(verb) => replays::replays(&settings, verb, output).await,
         Verb::Platforms => operations::platforms(&settings, output).await,
         Verb::Pause(args) => operations::pause(&settings, args, output).await,

@@ -141,6 +141,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(hand::done))
         .routes(routes!(hand::give_up))
         .routes(routes!(hand::undo))
+        .routes(routes!(hand::override_field))
         .routes(routes!(operations::failures))
         .routes(routes!(operations::platforms))
         .routes(routes!(operations::pause))

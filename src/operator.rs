@@ -6,6 +6,7 @@
 mod cause;
 mod failures;
 mod hand;
+mod overrides;
 mod platforms;
 mod verifications;
 mod why;
@@ -13,6 +14,7 @@ mod why;
 pub use cause::Owner;
 pub use failures::{FailureStatus, failures};
 pub use hand::{HandError, decide};
+pub use overrides::{Desk, OverrideError, OverridePreview, OverrideRequest, override_field};
 pub use platforms::{PlatformStatus, pause, platforms, resume};
 pub use verifications::{VerifyError, verify};
 pub use why::{LastAttempt, Why, WhyPlatform, why};

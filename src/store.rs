@@ -19,6 +19,7 @@ mod failure;
 mod hand;
 mod operate;
 mod outage;
+mod overriding;
 mod platform;
 mod record;
 mod replay;
@@ -41,6 +42,7 @@ pub use event::{DeliveryPart, Event, EventKind};
 pub use failure::FailureGroup;
 pub use hand::{HandMark, HandOutcome, HandWork};
 pub use operate::{ReleaseOutcome, WithdrawOutcome};
+pub use overriding::{NewOverride, Override, patch};
 pub use platform::{Act, Passage, PauseMode, PlatformSwitch, StateCount};
 pub use record::{PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView};
 pub use replay::{

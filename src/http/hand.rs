@@ -4,7 +4,7 @@ use super::caller::Caller;
 use super::problem::Problem;
 use super::records::ReasonBody;
 use super::{App, JsonBody};
-use crate::operator::{self, HandError};
+use crate::operator::{self, Desk, HandError, OverrideError, OverridePreview, OverrideRequest};
 use crate::record::DeliveryId;
 use crate::store::HandWork;
 use axum::Json;
@@ -119,4 +119,53 @@ async fn decide(
             error.to_string(),
         )),
     }
+}
+
+/// Says one field of a record in other words for this platform, in this version; with `dry_run`
+/// only shows what becomes of it. A correction by the unit drops it.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/override", tag = "deliveries", request_body = OverrideRequest,
+    params(("id" = String, Path, description = "Id of the delivery")),
+    responses(
+        (status = 200, description = "Before and after, what the contract finds wrong in each, and whether it was carried out", body = Object),
+        (status = 400, description = "The field, the value or the reason is not right, or the value may not be shown", body = Problem),
+        (status = 401, description = "No valid API key", body = Problem),
+        (status = 403, description = "Only an operator may do this", body = Problem),
+        (status = 404, description = "No such delivery", body = Problem),
+        (status = 409, description = "It is being sent, held, to be gone, or has changed", body = Problem),
+    ))]
+pub(super) async fn override_field(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<OverrideRequest>,
+) -> Result<Json<OverridePreview>, Problem> {
+    let actor = caller.operator()?.name.clone();
+    let intake = &app.intake;
+    let desk = Desk {
+        store: &intake.store,
+        queue: intake.queue.as_ref(),
+        connectors: &intake.connectors,
+        rules: &intake.rules,
+    };
+    let preview = operator::override_field(&desk, &DeliveryId::from(id), request, &actor).await;
+    preview.map(Json).map_err(|error| {
+        let text = error.to_string();
+        match error {
+            OverrideError::Store(error) => error.into(),
+            OverrideError::Unknown => Problem::not_found("这条推送"),
+            OverrideError::NotOpen => Problem::new(
+                StatusCode::CONFLICT,
+                "hand-work-refused",
+                "It cannot be so from where the delivery stands",
+                text,
+            ),
+            OverrideError::Field(..) | OverrideError::Missing(_) => {
+                Problem::bad_request("/pointer", "pointer", text)
+            }
+            OverrideError::Kind(_) | OverrideError::NotPublic(_) => {
+                Problem::bad_request("/value", "value", text)
+            }
+            OverrideError::Reason => Problem::bad_request("/reason", "reason", text),
+        }
+    })
 }

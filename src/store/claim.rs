@@ -7,12 +7,14 @@
 use super::bulk::{Bulk, Kind, cells};
 use super::db::{Db, Tx, on, row};
 use super::outage::read;
+use super::overriding::{patched, patches};
 use super::steer::parse_wanted;
 use super::submit::parse_json;
 use super::writer::{Answer, Command};
 use super::{Claim, Store, StoreError};
 use crate::clock::now_ms;
 use crate::record::{DeliveryId, Wanted};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -74,6 +76,7 @@ row! {
         remote_id: Option<String>,
         remote_url: Option<String>,
         shown_version: Option<i64>,
+        overridden: bool,
     }
 }
 
@@ -112,7 +115,7 @@ macro_rules! take {
 macro_rules! taken {
     () => {
         " RETURNING deliveries.id, record_id, platform, wanted, version, claimed, settled, tries, \
-         first_tried_at, delivered_at, progress, remote_id, remote_url, shown_version"
+         first_tried_at, delivered_at, progress, remote_id, remote_url, shown_version, overridden"
     };
 }
 
@@ -322,10 +325,20 @@ pub(super) async fn claim(tx: &mut Tx, request: &ClaimRequest) -> Result<Vec<Cla
         .into_iter()
         .map(|row| (row.id.clone(), row))
         .collect();
+    let overridden: Vec<(&str, i64)> = rows
+        .iter()
+        .filter(|row| row.overridden)
+        .map(|row| (row.id.as_str(), row.version))
+        .collect();
+    let patches = match overridden.is_empty() {
+        true => HashMap::new(),
+        false => patches(tx, &overridden).await?,
+    };
     let mut claims = Vec::with_capacity(rows.len());
     for row in rows {
         let document = documents.remove(&row.id);
-        claims.push(row.understand(document)?);
+        let patches = patches.get(&row.id).map_or(&[][..], Vec::as_slice);
+        claims.push(row.understand(document, patches)?);
     }
     Ok(claims)
 }
@@ -382,7 +395,11 @@ async fn claim_these(
 }
 
 impl ClaimRow {
-    fn understand(self, document: Option<DocumentRow>) -> Result<Claim, StoreError> {
+    fn understand(
+        self,
+        document: Option<DocumentRow>,
+        patches: &[(String, Value)],
+    ) -> Result<Claim, StoreError> {
         let wanted = parse_wanted(&self.wanted, &self.id)?;
         let missing = || StoreError::corrupt("versions.document for delivery", &self.id);
         let said = document.ok_or_else(missing)?;
@@ -400,7 +417,7 @@ impl ClaimRow {
                 .as_deref()
                 .map(|text| parse_json(text, "deliveries.progress", &self.id))
                 .transpose()?,
-            document: said.document.ok_or_else(missing)?,
+            document: patched(said.document.ok_or_else(missing)?, patches, &self.id)?,
             reason: said.reason,
             delivery: self.id.into(),
             record_id: self.record_id.into(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "initial",
@@ -51,6 +51,11 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
         10,
         "hand_work",
         include_str!("../../schemas/sql/0010_hand_work.sql"),
+    ),
+    (
+        11,
+        "overrides",
+        include_str!("../../schemas/sql/0011_overrides.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

@@ -93,6 +93,7 @@ fn every_verb_takes_json_and_says_what_it_does() {
         "done",
         "give-up",
         "undo",
+        "override",
         "platforms",
         "pause",
         "resume",

@@ -446,6 +446,7 @@ async fn the_description_names_every_route_and_the_schemas_that_are_validated_wi
         "/v1/deliveries/{id}/done",
         "/v1/deliveries/{id}/give-up",
         "/v1/deliveries/{id}/undo",
+        "/v1/deliveries/{id}/override",
         "/v1/failures",
         "/v1/replays",
         "/v1/replays/{id}",

@@ -168,3 +168,70 @@ async fn what_was_done_by_hand_is_said_with_its_evidence_and_can_be_undone() {
         "the hub sent nothing"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_platform_gets_a_field_in_other_words_until_the_unit_corrects_it() {
+    let platforms = Platforms::start(&["--review-ms", "0"]);
+    let hub = Hub::start(&platforms.environment);
+    let mut long = entry_for_all("OA-1", 1);
+    long["entry"]["title"] = json!("题".repeat(130));
+    let answer = hub.submit(&long).await;
+    let record = answer["record_id"].as_str().expect("text").to_owned();
+    hub.settled(&record).await;
+    assert_eq!(state(&hub, &record).await, "failed");
+    let look = [
+        "override",
+        "OA-1",
+        "--on",
+        ALL[0],
+        "--field",
+        "/title",
+        "--value",
+        "短标题",
+    ];
+    let seen = hub.cli_json(&look);
+    assert_eq!(
+        (&seen["applied"], &seen["after"]),
+        (&json!(false), &json!("短标题"))
+    );
+    let errors = |preview: &Value, key: &str| preview[key].as_array().expect("a list").len();
+    assert_eq!(
+        (
+            errors(&seen, "errors_before"),
+            errors(&seen, "errors_after")
+        ),
+        (1, 0)
+    );
+    assert_eq!(
+        state(&hub, &record).await,
+        "failed",
+        "a dry run changes nothing"
+    );
+    for (field, value) in [
+        ("/title", "张三 440203199001011004"),
+        ("/disclosure", "主动公开"),
+        ("/title", "[1]"),
+    ] {
+        let wrong = [
+            "override", "OA-1", "--on", ALL[0], "--field", field, "--value", value,
+        ];
+        assert!(
+            !hub.cli(&[&wrong[..], &["--yes", "--reason", "x"]].concat())
+                .status
+                .success(),
+            "{value}"
+        );
+    }
+    hub.cli_json(&[&look[..], &["--yes", "--reason", "平台限120字"]].concat());
+    shows_once(&platforms, ALL[0], &record, 1).await;
+    confirmed(&hub, &record).await;
+    let titles = |platform: &'static str| {
+        let platforms = &platforms;
+        async move { platforms.articles(platform).await[0]["title"].clone() }
+    };
+    assert_eq!(titles(ALL[0]).await, "短标题");
+    assert_ne!(titles(ALL[1]).await, "短标题", "only this platform");
+    hub.submit(&entry_for_all("OA-1", 2)).await;
+    shows_once(&platforms, ALL[0], &record, 2).await;
+    assert_ne!(titles(ALL[0]).await, "短标题", "the unit's last word wins");
+}

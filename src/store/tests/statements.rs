@@ -4,8 +4,8 @@ use super::*;
 use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
-    account, claim, due, event, failure, hand, operate, platform, record, replay, schema, sender,
-    settle, steer, submit, trace, verification, writer,
+    account, claim, due, event, failure, hand, operate, overriding, platform, record, replay,
+    schema, sender, settle, steer, submit, trace, verification, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -14,6 +14,7 @@ fn bulks() -> Vec<&'static Bulk> {
         &claim::BULKS[..],
         &settle::BULKS[..],
         &failure::BULKS[..],
+        &overriding::BULKS[..],
         &steer::BULKS[..],
         &submit::bulks(),
         &event::BULKS[..],
@@ -37,7 +38,7 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 14] = [
+    let shared: [&[&'static str]; 15] = [
         &[PING, submit::INSERT_ATTACHMENT],
         &claim::SHARED,
         &due::SHARED,
@@ -46,6 +47,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &account::SHARED,
         &failure::SHARED,
         &hand::SHARED,
+        &overriding::SHARED,
         &operate::SHARED,
         &platform::SHARED,
         &record::SHARED,

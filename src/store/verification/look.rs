@@ -186,7 +186,12 @@ impl Store {
             .bind(delivery.as_str())
             .fetch_optional(c)
             .await)?;
-        row.map(ShownRow::understand).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let mut claim = row.understand()?;
+        claim.document = self
+            .in_other_words(delivery.as_str(), claim.document)
+            .await?;
+        Ok(Some(claim))
     }
 
     /// Stores looks at the deliveries up to the record `after`, confirms what is as it should be,
