@@ -1,6 +1,7 @@
 //! What the documents tell a reader to type is typed here.
 
-use crate::hub::{SYNCHUB, project};
+use crate::hub::{ALL, Hub, Platforms, SYNCHUB, entry_for_all, project};
+use serde_json::json;
 use std::process::Command;
 
 fn document(name: &str) -> String {
@@ -113,4 +114,74 @@ fn every_verb_takes_json_and_says_what_it_does() {
             "{verb}"
         );
     }
+}
+
+/// Splits a command as a shell would, as far as documents need it.
+fn shell_words(text: &str) -> Vec<String> {
+    let pattern = regex::Regex::new(r#"(?:"[^"]*"|'[^']*'|[^\s"'])+"#).expect("a pattern");
+    pattern
+        .find_iter(text)
+        .map(|word| word.as_str().replace(['"', '\''], ""))
+        .collect()
+}
+
+/// Verbs that do nothing, or not come to an end, without more words.
+const BARE: [&str; 5] = ["why", "trace", "verify", "replay", "serve"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_runbook_does_something_on_a_hub_with_a_failure() {
+    let platforms = Platforms::start(&["--review-ms", "0"]);
+    let hub = Hub::start(&platforms.environment);
+    let mut long = entry_for_all("OA-2014-000123", 1);
+    long["entry"]["title"] = json!("题".repeat(130));
+    let record = hub.submit(&long).await["record_id"].clone();
+    let record = hub.settled(record.as_str().expect("text")).await;
+    let mut deliveries = record["deliveries"].as_array().expect("a list").iter();
+    let failed = deliveries
+        .find(|it| it["platform"] == ALL[0])
+        .expect("there");
+    let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    let group = text(&hub.cli_json(&["failures"])[0]["group"]);
+    let seen = hub.cli_json(&["replay", "--group", &group]);
+    let hash = text(&seen["selection_hash"]);
+    let pressed = ["replay", "--group", &group, "--yes", "--selection", &hash];
+    let replay = text(&hub.cli_json(&pressed)["id"]);
+    let pattern = regex::Regex::new(r"`synchub ([a-z][^`\n|]*)`").expect("a pattern");
+    let mut ran = 0;
+    for found in pattern.captures_iter(&document("deploy/RUNBOOK.md")) {
+        let mut words = shell_words(&found[1]);
+        // The name of a verb alone, in a sentence.
+        if words.len() == 1 && BARE.contains(&words[0].as_str()) {
+            continue;
+        }
+        let replays = words[0] == "replays";
+        for word in &mut words {
+            *word = match word.as_str() {
+                "PLATFORM" | "平台" => ALL[0].to_owned(),
+                "GROUP" => group.clone(),
+                "HASH" => hash.clone(),
+                "编号" => "OA-2014-000123".to_owned(),
+                "ID" if replays => replay.clone(),
+                "ID" => text(&failed["id"]),
+                "NAME" => "somebody".to_owned(),
+                other => other.to_owned(),
+            };
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = hub.cli(&words);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        // A refusal says what to do; what the command line does not understand exits with 2.
+        let understood = match output.status.code() {
+            Some(0) => true,
+            Some(1) => errors.contains("hint:") || words[0] == "doctor",
+            _ => false,
+        };
+        assert!(
+            understood || words.len() == 1,
+            "synchub {}: {errors}",
+            found[1].trim()
+        );
+        ran += 1;
+    }
+    assert!(ran > 25, "only {ran} commands were found");
 }
