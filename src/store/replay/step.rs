@@ -33,9 +33,10 @@ row! {
 }
 
 const LIVE: &str = "SELECT id FROM replays WHERE live ORDER BY id LIMIT $1";
+/// A last step far in the future was taken before the clock was set back.
 const BEGIN: &str = concat!(
     "UPDATE replays SET stepped_at = CAST($2 AS BIGINT) WHERE id = $1 AND live \
-     AND (stepped_at <= CAST($3 AS BIGINT) OR stepped_at > CAST($2 AS BIGINT)) RETURNING ",
+     AND (stepped_at <= CAST($3 AS BIGINT) OR stepped_at > CAST($2 AS BIGINT) + 60000) RETURNING ",
     replay_columns!()
 );
 /// What changed since it was frozen, so that there was nothing to send, has ended as well.
