@@ -86,6 +86,10 @@ points! {
     ReleaseCommitting = "release.before_commit",
     /// Claims are handed back.
     ReleaseCommitted = "release.after_commit",
+    /// The next part of a replay is due, not committed.
+    ReplayCommitting = "replay.before_commit",
+    /// The next part of a replay is due, the senders have not been told.
+    ReplayCommitted = "replay.after_commit",
     /// What a platform shows is written, and what mends it, not committed.
     LookCommitting = "look.before_commit",
     /// What a platform shows is committed.
@@ -136,6 +140,8 @@ impl Point {
             | Self::RenewCommitted
             | Self::ReleaseCommitting
             | Self::ReleaseCommitted
+            | Self::ReplayCommitting
+            | Self::ReplayCommitted
             | Self::LookCommitting
             | Self::LookCommitted
             | Self::ActCommitting

@@ -51,17 +51,22 @@ impl Connector {
     /// whether what is missing or stale shall be sent again; `None` without a schedule.
     pub fn verify_due(&self, now_ms: i64) -> Option<(i64, bool)> {
         let verify = &self.manifest.verify;
-        let at = maintenance::time_of_day(verify.at.as_deref()?)?;
-        let offset = Offset::constant(8);
-        let now = offset.to_datetime(Timestamp::from_millisecond(now_ms).ok()?);
-        let today = now.date().to_datetime(at);
-        let last = match today <= now {
-            true => today,
-            false => today.checked_sub(1.day()).ok()?,
-        };
-        let due = offset.to_timestamp(last).ok()?.as_millisecond();
+        let due = last_time(verify.at.as_deref()?, now_ms)?;
         Some((due, verify.repair))
     }
+}
+
+/// Returns when it was last `at` o'clock in China Standard Time, in ms since 1970.
+fn last_time(at: &str, now_ms: i64) -> Option<i64> {
+    let at = maintenance::time_of_day(at)?;
+    let offset = Offset::constant(8);
+    let now = offset.to_datetime(Timestamp::from_millisecond(now_ms).ok()?);
+    let today = now.date().to_datetime(at);
+    let last = match today <= now {
+        true => today,
+        false => today.checked_sub(1.day()).ok()?,
+    };
+    Some(offset.to_timestamp(last).ok()?.as_millisecond())
 }
 
 /// A look-up tells whether it is there, and maybe in which version.
@@ -94,6 +99,18 @@ mod tests {
             captured: captured.as_object().cloned().expect("an object"),
             ..Facts::default()
         })
+    }
+
+    #[test]
+    fn the_last_time_of_a_schedule_is_today_or_yesterday() {
+        let at = |text: &str| crate::clock::parse_time(text).expect("a time");
+        let last = |now: &str| last_time("02:30", at(now)).map(crate::clock::rfc3339);
+        let today = Some("2014-09-18T02:30:00+08:00".to_owned());
+        assert_eq!(last("2014-09-18T02:30:00+08:00"), today);
+        assert_eq!(last("2014-09-18T23:59:00+08:00"), today);
+        let before = Some("2014-09-17T02:30:00+08:00".to_owned());
+        assert_eq!(last("2014-09-18T02:29:59+08:00"), before);
+        assert_eq!(last_time("2:30 am", 0), None);
     }
 
     #[test]

@@ -252,6 +252,28 @@ pub(super) async fn tell_settlements(
     Ok(())
 }
 
+/// Writes that looks have confirmed deliveries, as (delivery, version, when).
+pub(super) async fn tell_confirmed(
+    tx: &mut Tx,
+    confirmed: &[(&DeliveryId, i64, i64)],
+) -> Result<(), StoreError> {
+    let ids: Vec<String> = confirmed.iter().map(|_| new_event_id()).collect();
+    let kind = EventKind::Confirmed.as_str();
+    let given: Vec<Vec<Cell<'_>>> = confirmed
+        .iter()
+        .zip(&ids)
+        .map(|((delivery, version, at), id)| {
+            let none: Option<&str> = None;
+            cells![id, kind, *at, delivery.as_str(), *version, none, none]
+        })
+        .collect();
+    TELL_DELIVERIES
+        .execute(tx, &given)
+        .await
+        .map_err(StoreError::while_doing("write events of deliveries"))?;
+    Ok(())
+}
+
 fn kind_of(before: Option<RecordState>, after: RecordState) -> EventKind {
     match (before, after) {
         (_, RecordState::Held) => EventKind::Held,

@@ -61,7 +61,12 @@ impl Process {
     /// Asks it to end and returns whether it ended well.
     pub(crate) fn terminate(mut self) -> bool {
         self.ask_to_end();
-        self.child.wait().expect("it ends").success()
+        self.wait().success()
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
     }
 
     /// Asks it to end, and does not wait.

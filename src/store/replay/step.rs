@@ -9,6 +9,7 @@ use super::super::platform::{Act, insert_act, new_act_id};
 use super::super::{Store, StoreError};
 use super::pace::{Plan, Progress, Step, step};
 use super::{ReplayRow, ReplayState, ReplayWay, replay_columns};
+use crate::failpoint::{Point, reach};
 use crate::record::{DeliveryId, ReplayId};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -139,7 +140,9 @@ impl Store {
         finish(&mut tx, id, &row, decided, counts, now)
             .await
             .map_err(&failed)?;
+        reach(Point::ReplayCommitting);
         tx.commit().await.map_err(&failed)?;
+        reach(Point::ReplayCommitted);
         let mut by_platform: BTreeMap<String, Vec<DeliveryId>> = BTreeMap::new();
         for row in due {
             by_platform

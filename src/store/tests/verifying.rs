@@ -156,3 +156,27 @@ async fn a_day_of_the_schedule_is_asked_for_once() {
     let next = store.request_verification(&wish(true, Some(2_000))).await;
     assert!(next.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn what_a_look_confirms_is_told_once() {
+    let store = Fresh::open().await;
+    store.write_events(true);
+    let claim = shown_record(&store, "a").await;
+    store
+        .request_verification(&wish(false, None))
+        .await
+        .unwrap();
+    let verification = take(&store, "one", later()).await.expect("open");
+    for _ in 0..2 {
+        let looks = [look(&claim, Appearance::Confirmed)];
+        store
+            .note_looks(&verification, "one", "z", later(), &looks)
+            .await
+            .unwrap();
+    }
+    assert!(store.take_event_lease("me", 0, 1_000).await.unwrap());
+    let events = store.next_events("me", 0, 1_000, 100).await.unwrap();
+    let kinds = events.expect("mine");
+    let kinds: Vec<&str> = kinds.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["published", "delivered", "confirmed"]);
+}

@@ -4,6 +4,7 @@
 //! look counts only when the delivery is still what it was when the look began.
 
 use super::super::db::{Tx, on, row};
+use super::super::event::tell_confirmed;
 use super::super::outage::read;
 use super::super::{Claim, Store, StoreError};
 use super::{Verification, VerificationRow, columns, touch};
@@ -207,9 +208,16 @@ impl Store {
         let failed = StoreError::while_doing("store what was looked at");
         let mut tx = self.pools().writer.begin_write().await.map_err(&failed)?;
         let mut found = Found::default();
+        let mut confirmed_now = Vec::new();
         for look in looks {
             let noted = note(&mut tx, verification, look).await.map_err(&failed)?;
+            if noted == Noted::Confirmed {
+                confirmed_now.push((&look.delivery, look.version, look.at));
+            }
             found.add(look.appearance, noted);
+        }
+        if self.pools().writes_events() {
+            tell_confirmed(&mut tx, &confirmed_now).await?;
         }
         let [confirmed, under_review, missing, stale, altered, unanswered] = found.appearances;
         let held = on!(&mut tx, |c| sqlx::query(NOTE)
@@ -265,6 +273,8 @@ struct Found {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Noted {
     Counted,
+    /// It was only delivered before.
+    Confirmed,
     Repaired,
     /// The hub has changed it meanwhile; what was seen says nothing.
     Skipped,
@@ -295,13 +305,16 @@ async fn note(tx: &mut Tx, verification: &Verification, look: &Look) -> Result<N
     let mends = verification.repair && look.appearance.is_mended_by_sending();
     match look.appearance {
         Appearance::Confirmed => {
-            change(tx, CONFIRM, look).await?;
-            return Ok(Noted::Counted);
+            let changed = change(tx, CONFIRM, look).await?;
+            return Ok(match changed {
+                0 => Noted::Counted,
+                _ => Noted::Confirmed,
+            });
         }
         Appearance::Unanswered => {}
         Appearance::Missing | Appearance::Stale if mends => repair(tx, look).await?,
         Appearance::UnderReview | Appearance::Missing | Appearance::Stale | Appearance::Altered => {
-            change(tx, DOUBT, look).await?
+            change(tx, DOUBT, look).await?;
         }
     }
     on!(&mut *tx, |c| sqlx::query(INSERT_ITEM)
@@ -323,7 +336,7 @@ async fn note(tx: &mut Tx, verification: &Verification, look: &Look) -> Result<N
     })
 }
 
-async fn change(tx: &mut Tx, text: &'static str, look: &Look) -> Result<(), sqlx::Error> {
+async fn change(tx: &mut Tx, text: &'static str, look: &Look) -> Result<u64, sqlx::Error> {
     on!(tx, |c| sqlx::query(text)
         .bind(look.delivery.as_str())
         .bind(look.token)
@@ -331,7 +344,7 @@ async fn change(tx: &mut Tx, text: &'static str, look: &Look) -> Result<(), sqlx
         .bind(look.at)
         .execute(&mut **c)
         .await
-        .map(drop))
+        .map(|done| done.rows_affected()))
 }
 
 async fn repair(tx: &mut Tx, look: &Look) -> Result<(), sqlx::Error> {
