@@ -5,18 +5,20 @@
 
 mod answer;
 mod caller;
+mod description;
 mod health;
 mod operations;
 mod problem;
 mod records;
 mod replays;
+mod screening;
 mod submissions;
 mod verifications;
 
 pub(crate) use answer::masked;
 pub use caller::{hash_of, new_key};
 
-use crate::intake::{Intake, Pending, RECORD_SCHEMA, SUBMISSION_SCHEMA};
+use crate::intake::{Intake, Pending};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
@@ -34,7 +36,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -63,13 +64,6 @@ pub struct App {
     calls: Calls,
 }
 
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "synchub 一录通",
-    description = "Enter once in the OA, appear on every platform."
-))]
-struct Description;
-
 impl App {
     /// Makes the door to `intake` that answers `calls`.
     pub fn new(
@@ -85,7 +79,7 @@ impl App {
             body_bytes_max: settings.body_bytes_max,
             timeout: Duration::from_millis(settings.timeout_ms),
             metrics,
-            openapi: Arc::new(description()),
+            openapi: Arc::new(description::complete(api().split_for_parts().1)),
             calls,
         }
     }
@@ -112,24 +106,8 @@ impl App {
     }
 }
 
-/// Returns the description of all routes, with the schemas that bodies are validated against.
-fn description() -> Value {
-    let (_, openapi) = api().split_for_parts();
-    let mut description = serde_json::to_value(openapi).unwrap_or_default();
-    for (name, schema) in [("Submission", SUBMISSION_SCHEMA), ("Record", RECORD_SCHEMA)] {
-        let schema: Value = serde_json::from_str(schema).unwrap_or_default();
-        description["components"]["schemas"][name] = schema;
-    }
-    description["components"]["securitySchemes"]["key"] =
-        serde_json::json!({"type": "http", "scheme": "bearer"});
-    description["security"] = serde_json::json!([{"key": []}]);
-    description["paths"]["/v1/submissions"]["post"]["requestBody"]["content"]["application/json"]
-        ["schema"] = serde_json::json!({"$ref": "#/components/schemas/Submission"});
-    description
-}
-
 fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    OpenApiRouter::with_openapi(description::begin())
         .routes(routes!(submissions::post_submission))
         .routes(routes!(records::list))
         .routes(routes!(records::show))
@@ -152,6 +130,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(replays::pause_replay))
         .routes(routes!(replays::resume_replay))
         .routes(routes!(replays::cancel_replay))
+        .routes(routes!(screening::rescan))
         .routes(routes!(submissions::post_batch))
         .merge(health_api())
 }

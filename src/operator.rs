@@ -5,11 +5,13 @@
 
 mod failures;
 mod platforms;
+mod rescan;
 mod verifications;
 mod why;
 
 pub use failures::{FailureStatus, failures};
 pub use platforms::{PlatformStatus, pause, platforms, resume};
+pub use rescan::{RESCAN_PAGE_MAX, RescanPage, Suspect, rescan};
 pub use verifications::{VerifyError, verify};
 pub use why::{LastAttempt, Why, WhyPlatform, why};
 

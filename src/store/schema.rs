@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
         1,
         "initial",
@@ -36,6 +36,11 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         7,
         "replays",
         include_str!("../../schemas/sql/0007_replays.sql"),
+    ),
+    (
+        8,
+        "corrections",
+        include_str!("../../schemas/sql/0008_corrections.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

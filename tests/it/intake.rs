@@ -451,6 +451,7 @@ async fn the_description_names_every_route_and_the_schemas_that_are_validated_wi
         "/v1/replays/{id}/resume",
         "/v1/replays/{id}/cancel",
         "/v1/platforms",
+        "/v1/screening/rescan",
         "/v1/platforms/{id}/pause",
         "/v1/platforms/{id}/resume",
         "/healthz",
@@ -462,7 +463,11 @@ async fn the_description_names_every_route_and_the_schemas_that_are_validated_wi
     let text =
         std::fs::read_to_string(crate::hub::project().join("schemas/submission.schema.json"))
             .expect("readable");
-    let schema: Value = serde_json::from_str(&text).expect("JSON");
+    // There it is named by its place, and its references reach it there.
+    let text = text.replace("\"#/$defs/", "\"#/components/schemas/Submission/$defs/");
+    let mut schema: Value = serde_json::from_str(&text).expect("JSON");
+    let fields = schema.as_object_mut().expect("an object");
+    fields.retain(|name, _| !matches!(name.as_str(), "$schema" | "$id"));
     assert_eq!(description["components"]["schemas"]["Submission"], schema);
 }
 
