@@ -22,7 +22,7 @@ use crate::intake::{Intake, Pending};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use caller::{Caller, Callers};
@@ -178,6 +178,9 @@ async fn within_time(State(app): State<App>, request: Request, next: Next) -> Re
             .await
             .unwrap_or_else(|_| Problem::timeout().into_response()),
     };
+    if says_it_in_plain_text(&response) {
+        response = as_problem(response).await;
+    }
     let headers = response.headers_mut();
     headers.insert(
         "x-content-type-options",
@@ -185,6 +188,21 @@ async fn within_time(State(app): State<App>, request: Request, next: Next) -> Re
     );
     headers.insert("cache-control", HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether the library itself refused a request, before a handler saw it.
+fn says_it_in_plain_text(response: &Response) -> bool {
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    response.status().is_client_error()
+        && media_type.is_some_and(|it| it.as_bytes().starts_with(b"text/plain"))
+}
+
+/// All errors are problems, also those about addresses and parameters that cannot be read.
+async fn as_problem(response: Response) -> Response {
+    const WORDS_BYTES_MAX: usize = 4096;
+    let words = axum::body::to_bytes(response.into_body(), WORDS_BYTES_MAX).await;
+    let words = words.unwrap_or_default();
+    parameter(&String::from_utf8_lossy(&words)).into_response()
 }
 
 /// Serves until `shutdown`, then lets open requests end.

@@ -147,8 +147,8 @@ fn nothing_that_acts_survives_cleaning() {
                 "iframe",
                 "style",
                 "svg",
-                "javascript:",
-                "data:",
+                "=\"javascript:",
+                "=\"data:",
                 "mso-",
             ]
             .iter()

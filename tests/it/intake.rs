@@ -476,6 +476,8 @@ async fn unknown_addresses_methods_and_parameters_are_problems_too() {
     let hub = Hub::start(&[]);
     for (method, path, status) in [
         (Method::GET, "/v1/nothing", 404),
+        (Method::GET, "/v1/verifications?x=1", 400),
+        (Method::GET, "/v1/records/%FF", 400),
         (Method::DELETE, "/v1/submissions", 405),
         (Method::GET, "/v1/records?unitt=x", 400),
         (Method::GET, "/v1/records?limit=9999", 400),
