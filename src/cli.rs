@@ -14,6 +14,7 @@ mod normalise;
 mod operations;
 mod output;
 mod replays;
+mod screen;
 mod serve;
 mod submit;
 mod verify;
@@ -51,6 +52,8 @@ enum Verb {
     Submit(submit::SubmitArgs),
     /// Say what the hub makes of single values: numbers, dates, amounts, text, whole entries
     Normalise(normalise::NormaliseArgs),
+    /// Say what may not go out of files, or of everything that is public
+    Screen(screen::ScreenArgs),
     /// Say where a record stands, why, what happens next and what to do
     Why(operations::WhyArgs),
     /// Show everything that happened to a record, in order
@@ -126,6 +129,7 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Sandbox(args) => serve::sandbox(args, output).await,
         Verb::Submit(args) => submit::submit(&settings, args, output).await,
         Verb::Normalise(args) => normalise::normalise(&settings, args, output),
+        Verb::Screen(args) => screen::screen(&settings, args, output).await,
         Verb::Why(args) => operations::why(&settings, args, output).await,
         Verb::Trace(args) => operations::trace(&settings, args, output).await,
         Verb::Failures => operations::failures(&settings, output).await,

@@ -5,23 +5,25 @@
 
 mod answer;
 mod caller;
+mod description;
 mod hand;
 mod health;
 mod operations;
 mod problem;
 mod records;
 mod replays;
+mod screening;
 mod submissions;
 mod verifications;
 
 pub(crate) use answer::masked;
 pub use caller::{hash_of, new_key};
 
-use crate::intake::{Intake, Pending, RECORD_SCHEMA, SUBMISSION_SCHEMA};
+use crate::intake::{Intake, Pending};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use caller::{Caller, Callers};
@@ -35,7 +37,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -64,13 +65,6 @@ pub struct App {
     calls: Calls,
 }
 
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "synchub 一录通",
-    description = "Enter once in the OA, appear on every platform."
-))]
-struct Description;
-
 impl App {
     /// Makes the door to `intake` that answers `calls`.
     pub fn new(
@@ -86,7 +80,7 @@ impl App {
             body_bytes_max: settings.body_bytes_max,
             timeout: Duration::from_millis(settings.timeout_ms),
             metrics,
-            openapi: Arc::new(description()),
+            openapi: Arc::new(description::complete(api().split_for_parts().1)),
             calls,
         }
     }
@@ -113,24 +107,8 @@ impl App {
     }
 }
 
-/// Returns the description of all routes, with the schemas that bodies are validated against.
-fn description() -> Value {
-    let (_, openapi) = api().split_for_parts();
-    let mut description = serde_json::to_value(openapi).unwrap_or_default();
-    for (name, schema) in [("Submission", SUBMISSION_SCHEMA), ("Record", RECORD_SCHEMA)] {
-        let schema: Value = serde_json::from_str(schema).unwrap_or_default();
-        description["components"]["schemas"][name] = schema;
-    }
-    description["components"]["securitySchemes"]["key"] =
-        serde_json::json!({"type": "http", "scheme": "bearer"});
-    description["security"] = serde_json::json!([{"key": []}]);
-    description["paths"]["/v1/submissions"]["post"]["requestBody"]["content"]["application/json"]
-        ["schema"] = serde_json::json!({"$ref": "#/components/schemas/Submission"});
-    description
-}
-
 fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    OpenApiRouter::with_openapi(description::begin())
         .routes(routes!(submissions::post_submission))
         .routes(routes!(records::list))
         .routes(routes!(records::show))
@@ -157,6 +135,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(replays::pause_replay))
         .routes(routes!(replays::resume_replay))
         .routes(routes!(replays::cancel_replay))
+        .routes(routes!(screening::rescan))
         .routes(routes!(submissions::post_batch))
         .merge(health_api())
 }
@@ -204,6 +183,9 @@ async fn within_time(State(app): State<App>, request: Request, next: Next) -> Re
             .await
             .unwrap_or_else(|_| Problem::timeout().into_response()),
     };
+    if says_it_in_plain_text(&response) {
+        response = as_problem(response).await;
+    }
     let headers = response.headers_mut();
     headers.insert(
         "x-content-type-options",
@@ -211,6 +193,21 @@ async fn within_time(State(app): State<App>, request: Request, next: Next) -> Re
     );
     headers.insert("cache-control", HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether the library itself refused a request, before a handler saw it.
+fn says_it_in_plain_text(response: &Response) -> bool {
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    response.status().is_client_error()
+        && media_type.is_some_and(|it| it.as_bytes().starts_with(b"text/plain"))
+}
+
+/// All errors are problems, also those about addresses and parameters that cannot be read.
+async fn as_problem(response: Response) -> Response {
+    const WORDS_BYTES_MAX: usize = 4096;
+    let words = axum::body::to_bytes(response.into_body(), WORDS_BYTES_MAX).await;
+    let words = words.unwrap_or_default();
+    parameter(&String::from_utf8_lossy(&words)).into_response()
 }
 
 /// Serves until `shutdown`, then lets open requests end.

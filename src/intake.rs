@@ -17,7 +17,9 @@ use crate::clock::now_ms;
 use crate::connector::Connectors;
 use crate::failpoint::{Point, reach};
 use crate::queue::Queue;
-use crate::record::{Action, FieldError, Hold, Submission, SubmissionId, Warning};
+use crate::record::{
+    Action, FieldChange, FieldError, Finding, Hold, Submission, SubmissionId, Warning,
+};
 use crate::screen::Rules;
 use crate::store::{Account, NewSubmission, RecordHead, Store, StoreError, SubmitOutcome};
 use sha2::{Digest as _, Sha256};
@@ -62,7 +64,7 @@ pub enum Refusal {
     /// A newer revision is stored.
     Older(RecordHead),
     /// This revision is stored with another content.
-    RevisionReused(RecordHead),
+    RevisionReused(RecordHead, Vec<FieldChange>),
     /// The idempotency key was used for another body.
     KeyReused,
     /// A withdrawal of something never seen.
@@ -94,7 +96,9 @@ impl Pending {
             SubmitOutcome::Changed(head) => (true, head),
             SubmitOutcome::Unchanged(head) => (false, head),
             SubmitOutcome::Older { head } => return Err(Refusal::Older(head)),
-            SubmitOutcome::RevisionReused { head } => return Err(Refusal::RevisionReused(head)),
+            SubmitOutcome::RevisionReused { head, changes } => {
+                return Err(Refusal::RevisionReused(head, changes));
+            }
             SubmitOutcome::RevisionAhead { newest } => {
                 return Err(Refusal::Fields(vec![revision_ahead(newest)]));
             }
@@ -222,6 +226,7 @@ impl Intake {
             content_sha256: understood.content_sha256,
             content: understood.content,
             holds: understood.holds,
+            findings: understood.findings,
             warnings: understood.warnings,
             platforms: understood.platforms,
             files: understood.files,
@@ -268,6 +273,7 @@ struct Understood {
     content: Option<Box<crate::record::Content>>,
     content_sha256: String,
     holds: Vec<Hold>,
+    findings: Vec<Finding>,
     warnings: Vec<Warning>,
     platforms: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
@@ -280,6 +286,7 @@ impl From<Examined> for Understood {
             content_sha256: hex::encode(Sha256::digest(json)),
             content: Some(Box::new(examined.content)),
             holds: examined.holds,
+            findings: examined.findings,
             warnings: examined.warnings,
             platforms: examined.platforms,
             files: examined

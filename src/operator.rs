@@ -8,6 +8,7 @@ mod failures;
 mod hand;
 mod overrides;
 mod platforms;
+mod rescan;
 mod verifications;
 mod why;
 
@@ -16,6 +17,7 @@ pub use failures::{FailureStatus, failures};
 pub use hand::{HandError, decide};
 pub use overrides::{Desk, OverrideError, OverridePreview, OverrideRequest, override_field};
 pub use platforms::{PlatformStatus, pause, platforms, resume};
+pub use rescan::{RESCAN_PAGE_MAX, RescanPage, Suspect, rescan};
 pub use verifications::{VerifyError, verify};
 pub use why::{LastAttempt, Why, WhyPlatform, why};
 

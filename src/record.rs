@@ -5,11 +5,13 @@
 //! a [`Content`] comes to be and [`crate::store`] for where it is kept.
 
 mod appearance;
+mod change;
 mod id;
 mod state;
 mod submission;
 
 pub use appearance::Appearance;
+pub use change::{FieldChange, changes};
 pub use id::{AttemptId, DeliveryId, RecordId, ReplayId, SubmissionId, VerificationId};
 pub use state::{DeliveryState, Wanted};
 pub use submission::{

@@ -133,49 +133,76 @@ fn persons(text: &str, rules: &Rules) -> Vec<Found> {
 
 /// Screens one record.
 pub fn screen(inspected: &Inspected<'_>, rules: &Rules) -> Screening {
-    let mut screening = Screening::default();
-    let passages = passages(inspected, &mut screening.warnings);
     let content = inspected.content;
+    let mut warnings = Vec::new();
+    let passages = passages(inspected, &mut warnings);
+    let mut screening = Screening {
+        holds: Vec::from_iter(disclosure::declared(content.disclosure, inspected.declared)),
+        findings: Vec::new(),
+        warnings,
+    };
+    screening.look_through(&passages, content.disclosure, rules);
     screening
-        .holds
-        .extend(disclosure::declared(content.disclosure, inspected.declared));
-    let mut contradiction = None;
-    let mut secret = None;
-    let mut personal_data = PersonalData::default();
-    for passage in &passages {
-        let mut found = persons(&passage.text, rules);
-        personal_data.add(&passage.place, &found);
-        if passage.bears_marks {
-            found.extend(rules.marks.find(&passage.text));
+}
+
+/// Screens one file by itself, the attachment at `place` of an entry.
+pub fn screen_file(place: usize, file: &File, disclosure: Disclosure, rules: &Rules) -> Screening {
+    let mut screening = Screening::default();
+    let passages = of_file(place, file, &mut screening.warnings);
+    screening.look_through(&passages, disclosure, rules);
+    screening
+}
+
+impl Screening {
+    /// Joins what was found elsewhere in the same record; of each code the first hold stays.
+    pub fn add(&mut self, other: Self) {
+        for hold in other.holds {
+            if !self.holds.iter().any(|known| known.code == hold.code) {
+                self.holds.push(hold);
+            }
         }
-        found.retain(|it| {
-            it.code != Code::Contradiction || content.disclosure == Disclosure::Proactive
-        });
-        let first = |code| found.iter().find(|it| it.code == code);
-        let place = |it: &Found| (passage.place.clone(), it.shown.clone());
-        contradiction = contradiction.or_else(|| first(Code::Contradiction).map(place));
-        secret = secret.or_else(|| first(Code::Secrecy).map(place));
-        found.sort_by_key(|it| it.start);
-        let left = FINDINGS_MAX - screening.findings.len();
-        let findings = recorded(passage, &found).take(left);
-        screening.findings.extend(findings);
+        self.holds.sort_by_key(|hold| hold.code);
+        self.findings.extend(other.findings);
+        self.findings.truncate(FINDINGS_MAX);
+        self.warnings.extend(other.warnings);
     }
-    if let Some((place, said)) = contradiction {
-        let detail = format!(
-            "公开方式填写为“主动公开”，但{place}写明“{said}”，请核实：确需公开的，修改文中标注；不应公开的，修改公开方式。"
-        );
-        screening.holds.push(hold(HoldCode::Contradiction, detail));
+
+    fn look_through(&mut self, passages: &[Passage<'_>], disclosure: Disclosure, rules: &Rules) {
+        let mut contradiction = None;
+        let mut secret = None;
+        let mut personal_data = PersonalData::default();
+        for passage in passages {
+            let mut found = persons(&passage.text, rules);
+            personal_data.add(&passage.place, &found);
+            if passage.bears_marks {
+                found.extend(rules.marks.find(&passage.text));
+            }
+            found
+                .retain(|it| it.code != Code::Contradiction || disclosure == Disclosure::Proactive);
+            let first = |code| found.iter().find(|it| it.code == code);
+            let place = |it: &Found| (passage.place.clone(), it.shown.clone());
+            contradiction = contradiction.or_else(|| first(Code::Contradiction).map(place));
+            secret = secret.or_else(|| first(Code::Secrecy).map(place));
+            found.sort_by_key(|it| it.start);
+            let left = FINDINGS_MAX.saturating_sub(self.findings.len());
+            self.findings.extend(recorded(passage, &found).take(left));
+        }
+        if let Some((place, said)) = contradiction {
+            let detail = format!(
+                "公开方式填写为“主动公开”，但{place}写明“{said}”，请核实：确需公开的，修改文中标注；不应公开的，修改公开方式。"
+            );
+            self.holds.push(hold(HoldCode::Contradiction, detail));
+        }
+        if let Some((place, mark)) = secret {
+            let detail = format!(
+                "{place}带有密级或内部标识“{mark}”，不得在公开平台发布，请先办理保密审查；误标的，删除标识后重新提交。"
+            );
+            self.holds.push(hold(HoldCode::Secrecy, detail));
+        }
+        if let Some(detail) = personal_data.detail() {
+            self.holds.push(hold(HoldCode::PersonalData, detail));
+        }
     }
-    if let Some((place, mark)) = secret {
-        let detail = format!(
-            "{place}带有密级或内部标识“{mark}”，不得在公开平台发布，请先办理保密审查；误标的，删除标识后重新提交。"
-        );
-        screening.holds.push(hold(HoldCode::Secrecy, detail));
-    }
-    if let Some(detail) = personal_data.detail() {
-        screening.holds.push(hold(HoldCode::PersonalData, detail));
-    }
-    screening
 }
 
 /// Returns what is kept of what was found in a passage, with places counted in characters.
@@ -234,10 +261,21 @@ fn passages<'a>(inspected: &'a Inspected<'_>, warnings: &mut Vec<Warning>) -> Ve
         passages.push(unmarked("信用字段", text));
     }
     for (place, file) in inspected.files.iter().enumerate() {
-        passages.push(unmarked("附件名称", file.name.clone()));
-        passages.extend(in_file(place, file, warnings));
+        passages.extend(of_file(place, file, warnings));
     }
     passages
+}
+
+/// Returns the name and the text of an attachment.
+fn of_file(place: usize, file: &File, warnings: &mut Vec<Warning>) -> Vec<Passage<'static>> {
+    let name = Passage {
+        place: "附件名称".into(),
+        text: file.name.clone().into(),
+        bears_marks: false,
+    };
+    std::iter::once(name)
+        .chain(in_file(place, file, warnings))
+        .collect()
 }
 
 /// Returns the text of an attachment, with a warning when a person has to look instead.

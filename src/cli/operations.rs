@@ -183,6 +183,19 @@ fn trace_in_words(record: &RecordView, attempts: &[AttemptView]) -> String {
             version.created_at,
             vec!["intake".into(), version.action.clone(), what],
         ));
+        for change in &version.changes {
+            let part = |text: &Option<String>| text.clone().unwrap_or_else(|| "∅".to_owned());
+            let what = format!(
+                "{}: {} → {}",
+                change.pointer,
+                crate::screen::mask(&part(&change.before)),
+                crate::screen::mask(&part(&change.after))
+            );
+            events.push((
+                version.created_at,
+                vec!["change".into(), String::new(), what],
+            ));
+        }
         if let (Some(at), Some(by)) = (version.released_at, &version.released_by) {
             let why = version.release_reason.clone().unwrap_or_default();
             events.push((at, vec!["release".into(), by.clone(), why]));

@@ -108,7 +108,7 @@ fn in_words(refusal: Refusal) -> anyhow::Result<(String, Vec<Value>)> {
             format!("系统中已有更新的第 {} 版，未作改动", head.revision),
             Vec::new(),
         ),
-        Refusal::RevisionReused(head) => (
+        Refusal::RevisionReused(head, _) => (
             format!(
                 "第 {} 版已报送过但内容不同；更正请增大修订号",
                 head.revision

@@ -140,6 +140,7 @@ impl Bench {
             content: content.clone().map(Box::new),
             content_sha256: digest,
             holds: Vec::new(),
+            findings: Vec::new(),
             warnings: Vec::new(),
             platforms: match action {
                 Action::Publish => vec![self.world.connector.id.clone()],

@@ -2,7 +2,8 @@
 //! status codes are chosen.
 
 use crate::intake::Refusal;
-use crate::record::FieldError;
+use crate::record::{FieldChange, FieldError};
+use crate::screen::mask;
 use crate::store::StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -257,7 +258,7 @@ impl From<Refusal> for Problem {
                     )
                 }
             }
-            Refusal::RevisionReused(head) => {
+            Refusal::RevisionReused(head, changes) => {
                 let detail = format!(
                     "第 {} 版已经报送过，但内容不同；更正请把修订号改为 {}",
                     head.revision,
@@ -266,11 +267,7 @@ impl From<Refusal> for Problem {
                 Self {
                     record_id: Some(head.record_id.to_string()),
                     revision: Some(head.revision),
-                    errors: vec![FieldError::new(
-                        "/revision",
-                        "revision_reused",
-                        detail.clone(),
-                    )],
+                    errors: reused(&detail, &changes),
                     ..Self::new(
                         StatusCode::CONFLICT,
                         "revision-reused",
@@ -299,6 +296,25 @@ impl From<Refusal> for Problem {
             }
         }
     }
+}
+
+/// Says what differs from the revision that is stored.
+fn reused(detail: &str, changes: &[FieldChange]) -> Vec<FieldError> {
+    let text = |part: &Option<String>| match part {
+        Some(part) => format!("“{}”", mask(part)),
+        None => "空白".to_owned(),
+    };
+    let differences = changes.iter().map(|change| {
+        let detail = format!(
+            "已报送的是{}，本次是{}",
+            text(&change.before),
+            text(&change.after)
+        );
+        FieldError::new(format!("/entry{}", change.pointer), "differs", detail)
+    });
+    std::iter::once(FieldError::new("/revision", "revision_reused", detail))
+        .chain(differences)
+        .collect()
 }
 
 impl IntoResponse for Problem {

@@ -3,7 +3,7 @@
 //! Numbers of another kind (公告〔2014〕第5号, 韶府令第120号) pass through: to force them into the
 //! pattern would invent a number that no one issued.
 
-use super::text::{narrow, narrow_without_blanks, one_line, says_nothing};
+use super::text::{narrow, narrow_without_blanks, one_line, says_nothing, visible};
 use regex::{Captures, Regex};
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -33,7 +33,7 @@ static CHINESE_YEAR: LazyLock<Regex> = LazyLock::new(|| {
 /// The serial part: digits, or letters and digits such as `A-31`, or `12-1`.
 const SERIAL: &str = r"(?P<serial>[A-Za-z]{1,4}-?[0-9]{1,6}|[0-9]{1,6}(?:-[0-9]{1,4})?)";
 
-static LABEL: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?:发文字号|文件编号|文号) ?: ?"));
+static LABEL: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?:(?:发文字号|文件编号|文号) ?: ?)+"));
 
 /// `代字〔2014〕12号…`, brackets of any kind.
 static BRACKETED: LazyLock<Regex> = LazyLock::new(|| {
@@ -71,8 +71,9 @@ pub fn doc_no(raw: &str) -> Option<DocNo> {
     if says_nothing(raw) {
         return None;
     }
-    let narrowed = narrow(raw);
-    let narrowed = narrowed.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Numbers that stand one below the other are several.
+    let line = one_line(&visible(raw).replace("号\n", "号、"));
+    let narrowed = single_blanks(&line);
     let text = LABEL.replace(&narrowed, "");
     if says_nothing(&text) {
         return None;
@@ -83,13 +84,18 @@ pub fn doc_no(raw: &str) -> Option<DocNo> {
     Some(DocNo {
         is_number: recognised || OTHER_KIND.is_match(&text),
         canonical: canonical.unwrap_or_else(|| match &text {
-            Cow::Borrowed(_) => one_line(raw),
+            Cow::Borrowed(_) => line,
             // Only the label is gone.
             Cow::Owned(text) => chinese_brackets(text),
         }),
         recognised,
         joint,
     })
+}
+
+fn single_blanks(text: &str) -> String {
+    let narrowed = narrow(text);
+    narrowed.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn of_pattern(text: &str) -> Option<String> {
@@ -147,13 +153,13 @@ fn is_prefix(prefix: &str) -> bool {
 }
 
 fn arabic_year(text: &str) -> Cow<'_, str> {
-    let Some(year) = CHINESE_YEAR.captures(text).and_then(|found| found.get(1)) else {
-        return Cow::Borrowed(text);
-    };
-    match super::written_date(year.as_str()) {
-        Some(written) => Cow::Owned(text.replacen(year.as_str(), &written.date, 1)),
-        None => Cow::Borrowed(text),
-    }
+    CHINESE_YEAR.replace_all(text, |found: &Captures<'_>| {
+        let (whole, year) = (&found[0], &found[1]);
+        match super::written_date(year) {
+            Some(written) => whole.replacen(year, &written.date, 1),
+            None => whole.to_owned(),
+        }
+    })
 }
 
 fn canonical_bracketed(found: &Captures<'_>) -> Option<String> {
@@ -172,7 +178,11 @@ fn canonical(found: &Captures<'_>, ordinal: &str) -> Option<String> {
     let prefix = narrow_without_blanks(found["prefix"].trim_matches([' ', '-', '–', '—']));
     let prefix = chinese_brackets(&prefix);
     let serial = serial(&found["serial"])?;
-    let rest = found.name("rest").map_or("", |rest| rest.as_str());
+    let rest = found.name("rest").map_or("", |rest| rest.as_str().trim());
+    // What goes on like a list and is none of whole numbers is left as it is.
+    if rest.starts_with(['、', ',', ';', '/']) {
+        return None;
+    }
     let year = &found["year"];
     Some(format!(
         "{prefix}〔{year}〕{ordinal}{serial}号{}",

@@ -67,7 +67,7 @@ pub fn index_family(number: &str) -> Option<IndexFamily> {
 }
 
 static LABEL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\s*(?:信息)?索\s*引\s*号\s*:\s*")
+    Regex::new(r"^(?:\s*(?:信息)?索\s*引\s*号\s*:\s*)+")
         .expect("the pattern is a constant that the tests compile")
 });
 

@@ -207,6 +207,8 @@ fn withdrawal<'a>(known: &'a Known, version: i64, reason: &'a str, now: i64) -> 
         warnings: "[]".to_owned(),
         platforms: "[]".to_owned(),
         reason: Some(reason),
+        findings: "[]".to_owned(),
+        changes: "[]".to_owned(),
         now,
     }
 }

@@ -7,7 +7,7 @@ use super::outage::read;
 use super::submit::parse_json;
 use super::trace::DeliveryView;
 use super::{RecordState, Store, StoreError};
-use crate::record::{Hold, Record, RecordId, Warning};
+use crate::record::{FieldChange, Finding, Hold, Record, RecordId, Warning};
 use serde::Serialize;
 
 #[cfg(test)]
@@ -71,8 +71,23 @@ pub struct RecordView {
     pub document: Record,
     /// Its newest versions, up to 100, newest first.
     pub versions: Vec<VersionView>,
+    /// Other records of the same document, up to 20: the same number, title and date.
+    pub same_document: Vec<OtherRecord>,
     /// One per platform, by platform.
     pub deliveries: Vec<DeliveryView>,
+}
+
+/// Another record of the same document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OtherRecord {
+    /// Id made by the hub.
+    pub id: String,
+    /// The system that sent it.
+    pub source: String,
+    /// The id that system uses.
+    pub source_id: String,
+    /// Where it stands.
+    pub state: String,
 }
 
 /// One version of a record, without its document.
@@ -92,6 +107,10 @@ pub struct VersionView {
     pub holds: Vec<Hold>,
     /// What the clerk should mend.
     pub warnings: Vec<Warning>,
+    /// What screening found, masked.
+    pub findings: Vec<Finding>,
+    /// What it changed of the version before.
+    pub changes: Vec<FieldChange>,
     /// Where it was routed.
     pub platforms: Vec<String>,
     /// Why it withdraws.
@@ -130,6 +149,11 @@ row! {
 }
 
 row! {
+    /// Another record with the same key.
+    struct OtherRow { id: String, source: String, source_id: String, state: String }
+}
+
+row! {
     /// A row of `versions`.
     struct VersionRow {
         version: i64,
@@ -140,6 +164,8 @@ row! {
         holds: String,
         warnings: String,
         platforms: String,
+        findings: String,
+        changes: String,
         reason: Option<String>,
         released_at: Option<i64>,
         released_by: Option<String>,
@@ -163,13 +189,17 @@ const FIND: &str = concat!(
     " WHERE r.source = $1 AND r.source_id = $2"
 );
 const VERSIONS: &str = "SELECT version, revision, action, submission_id, content_sha256, holds, \
-     warnings, platforms, reason, released_at, released_by, release_reason, created_at \
+     warnings, platforms, findings, changes, reason, released_at, released_by, release_reason, created_at \
      FROM versions WHERE record_id = $1 ORDER BY version DESC LIMIT $2";
 const DOCUMENT: &str = "SELECT document FROM versions \
      WHERE record_id = $1 AND document IS NOT NULL ORDER BY version DESC LIMIT 1";
 
+const OTHERS: &str = "SELECT id, source, source_id, state FROM records \
+     WHERE document_key = (SELECT document_key FROM records WHERE id = $1) AND id <> $1 \
+     LIMIT 20";
+
 #[cfg(test)]
-pub(super) const SHARED: [&str; 4] = [RECORD, FIND, VERSIONS, DOCUMENT];
+pub(super) const SHARED: [&str; 5] = [RECORD, FIND, VERSIONS, DOCUMENT, OTHERS];
 
 impl Store {
     /// Returns a record with its history, if there is one with this id.
@@ -215,6 +245,12 @@ impl Store {
             .bind(id)
             .fetch_optional(c)
             .await)?;
+        let others: Vec<OtherRow> = read!(self, "look for the same document", |c| sqlx::query_as(
+            OTHERS
+        )
+        .bind(id)
+        .fetch_all(c)
+        .await)?;
         let (document,) = document.ok_or_else(|| StoreError::corrupt("versions.document", id))?;
         let versions = versions
             .into_iter()
@@ -232,6 +268,15 @@ impl Store {
             },
             warnings: newest.warnings.clone(),
             document: parse_json(&document, "versions.document", id)?,
+            same_document: others
+                .into_iter()
+                .map(|row| OtherRecord {
+                    id: row.id,
+                    source: row.source,
+                    source_id: row.source_id,
+                    state: row.state,
+                })
+                .collect(),
             deliveries: self.deliveries_of(id).await?,
             versions,
             summary,
@@ -270,6 +315,8 @@ impl VersionRow {
             holds: parse_json(&self.holds, "versions.holds", record_id)?,
             warnings: parse_json(&self.warnings, "versions.warnings", record_id)?,
             platforms: parse_json(&self.platforms, "versions.platforms", record_id)?,
+            findings: parse_json(&self.findings, "versions.findings", record_id)?,
+            changes: parse_json(&self.changes, "versions.changes", record_id)?,
             version: self.version,
             revision: self.revision,
             action: self.action,

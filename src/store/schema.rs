@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: [(i64, &str, &str); 10] = [
     (
         1,
         "initial",
@@ -56,6 +56,11 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
         11,
         "overrides",
         include_str!("../../schemas/sql/0011_overrides.sql"),
+    ),
+    (
+        12,
+        "corrections",
+        include_str!("../../schemas/sql/0012_corrections.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

@@ -1,7 +1,8 @@
 //! What intake hands to the store and what it hears back.
 
 use crate::record::{
-    Action, Content, DeliveryId, DeliveryState, Hold, RecordId, SubmissionId, Wanted, Warning,
+    Action, Content, DeliveryId, DeliveryState, FieldChange, Finding, Hold, RecordId, SubmissionId,
+    Wanted, Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,8 @@ pub struct NewSubmission {
     pub content_sha256: String,
     /// Why it must not go out; empty when it may.
     pub holds: Vec<Hold>,
+    /// What screening found, masked.
+    pub findings: Vec<Finding>,
     /// What the clerk should mend.
     pub warnings: Vec<Warning>,
     /// The platforms that shall show it.
@@ -62,6 +65,8 @@ pub enum SubmitOutcome {
     RevisionReused {
         /// The record as it stands.
         head: RecordHead,
+        /// What differs from it.
+        changes: Vec<FieldChange>,
     },
     /// Refused: the revision leaps ahead, most likely a slip of the sender.
     RevisionAhead {

@@ -5,10 +5,12 @@
 //! sees what it wrote. So two revisions of one record in one batch behave as if posted one after
 //! the other.
 
+mod compare;
 mod decide;
 mod index;
 mod read;
 mod statements;
+mod twin;
 mod write;
 
 use super::db::Tx;
@@ -25,7 +27,14 @@ pub(super) use write::{NewVersion, insert_versions};
 /// All statements of this folder, for the test that prepares them.
 #[cfg(test)]
 pub(super) fn bulks() -> Vec<&'static super::bulk::Bulk> {
-    [&index::BULKS[..], &read::BULKS[..], &statements::BULKS[..]].concat()
+    [
+        &index::BULKS[..],
+        &read::BULKS[..],
+        &statements::BULKS[..],
+        &twin::BULKS[..],
+        &compare::BULKS[..],
+    ]
+    .concat()
 }
 #[cfg(test)]
 pub(super) use statements::INSERT_ATTACHMENT;
@@ -118,6 +127,8 @@ async fn submit_round(
         decisions.push(decide(item, seen.key(item), seen.record(item)));
     }
     index::allocate(tx, items, &mut decisions).await?;
+    twin::warn(tx, items, &mut decisions).await?;
+    compare::note_changes(tx, items, &mut decisions).await?;
     let written = write::write(tx, items, &decisions).await?;
     let moved = move_deliveries(tx, &written.changes(&decisions), &deliveries).await?;
     if events {
@@ -132,8 +143,9 @@ async fn submit_round(
             Decision::Older(known) => SubmitOutcome::Older {
                 head: as_stored(known)?,
             },
-            Decision::RevisionReused(known) => SubmitOutcome::RevisionReused {
+            Decision::RevisionReused(known, changes) => SubmitOutcome::RevisionReused {
                 head: as_stored(known)?,
+                changes: changes.clone(),
             },
             Decision::RevisionAhead { newest } => SubmitOutcome::RevisionAhead { newest: *newest },
             Decision::UnknownRecord => SubmitOutcome::UnknownRecord,
@@ -148,7 +160,7 @@ async fn submit_round(
                 version: plan.version,
                 state: plan.state,
                 holds: plan.holds(item).to_vec(),
-                warnings: item.warnings.clone(),
+                warnings: plan.warnings(item),
                 deliveries: moved.next().expect("one list for each change"),
             }),
         });

@@ -55,6 +55,7 @@ pub(crate) fn sample(source_id: &str, revision: i64) -> NewSubmission {
         content: Some(Box::new(content)),
         content_sha256: format!("content-sha-{source_id}-{revision}"),
         holds: Vec::new(),
+        findings: Vec::new(),
         warnings: Vec::new(),
         platforms: vec!["gazette".to_owned(), "portal".to_owned()],
         files: Vec::new(),

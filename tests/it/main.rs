@@ -4,11 +4,13 @@
 mod backend;
 mod conform;
 mod connectors;
+mod corrections;
 mod crash;
 mod documents;
 mod events;
 mod faults;
 mod fourth;
+mod fuzz;
 mod house;
 mod hub;
 mod intake;

@@ -3,7 +3,8 @@
 use super::super::steer::Intent;
 use super::super::{NewSubmission, RecordState};
 use super::read::{Known, KnownKey};
-use crate::record::{Action, Hold, HoldCode, RecordId};
+use super::twin::document_key;
+use crate::record::{Action, FieldChange, Hold, HoldCode, RecordId, Warning};
 
 /// What to do with one submission.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub(super) enum Decision<'a> {
     /// A newer revision is stored.
     Older(&'a Known),
     /// This revision is stored with something else in it.
-    RevisionReused(&'a Known),
+    RevisionReused(&'a Known, Vec<FieldChange>),
     /// It leaps.
     RevisionAhead { newest: i64 },
     /// It withdraws what nobody ever sent.
@@ -37,6 +38,12 @@ pub(super) struct Plan<'a> {
     pub(super) intent: Intent,
     /// The sender's own index number, the one the record has, or one allocated now.
     pub(super) index_no: Option<String>,
+    /// What records of the same document share; none without a content of its own.
+    pub(super) document_key: Option<String>,
+    /// What the store itself warns of, besides what intake does.
+    pub(super) warnings: Vec<Warning>,
+    /// What a correction changes.
+    pub(super) changes: Vec<FieldChange>,
 }
 
 impl Plan<'_> {
@@ -46,6 +53,15 @@ impl Plan<'_> {
             Action::Publish => &item.holds,
             Action::Withdraw => &[],
         }
+    }
+
+    /// Returns what the clerk should know of the new version.
+    pub(super) fn warnings(&self, item: &NewSubmission) -> Vec<Warning> {
+        item.warnings
+            .iter()
+            .chain(&self.warnings)
+            .cloned()
+            .collect()
     }
 
     /// Returns whether the content becomes the record's. The entry of a withdrawal may be the
@@ -79,7 +95,7 @@ pub(super) fn decide<'a>(
             if item.action == known.action && same_content(item, known) {
                 Decision::Repeat(known)
             } else {
-                Decision::RevisionReused(known)
+                Decision::RevisionReused(known, Vec::new())
             }
         }
         Some(known) => {
@@ -124,6 +140,13 @@ fn plan<'a>(item: &NewSubmission, known: Option<&'a Known>) -> Plan<'a> {
         state,
         intent,
         index_no: own_index_no.or_else(|| known.and_then(|known| known.index_no.clone())),
+        document_key: item
+            .content
+            .as_deref()
+            .filter(|_| item.action == Action::Publish || known.is_none())
+            .map(document_key),
+        warnings: Vec::new(),
+        changes: Vec::new(),
     }
 }
 

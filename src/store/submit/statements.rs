@@ -21,6 +21,7 @@ const COLUMNS: &[(&str, Kind)] = &[
     ("disclosure", Kind::Text),
     ("content_sha256", Kind::Text),
     ("body_sha256", Kind::Text),
+    ("document_key", Kind::Text),
     ("now", Kind::Int),
 ];
 
@@ -28,10 +29,10 @@ pub(super) static INSERT_RECORDS: Bulk = Bulk::new(
     COLUMNS,
     "INSERT INTO records (id, source, source_id, revision, version, state, action, title, \
      doc_no, unit_code, unit_name, area, column_name, index_no, written_on, disclosure, \
-     content_sha256, body_sha256, created_at, updated_at) \
+     content_sha256, body_sha256, document_key, created_at, updated_at) \
      SELECT id, source, source_id, revision, version, state, action, title, doc_no, unit_code, \
      unit_name, area, column_name, index_no, written_on, disclosure, content_sha256, \
-     body_sha256, now, now FROM given",
+     body_sha256, document_key, now, now FROM given",
 );
 
 pub(super) static REPLACE_RECORDS: Bulk = Bulk::new(
@@ -42,7 +43,8 @@ pub(super) static REPLACE_RECORDS: Bulk = Bulk::new(
      column_name = given.column_name, index_no = given.index_no, \
      written_on = given.written_on, disclosure = given.disclosure, \
      content_sha256 = given.content_sha256, body_sha256 = given.body_sha256, \
-     updated_at = given.now FROM given WHERE records.id = given.id",
+     document_key = given.document_key, updated_at = given.now \
+     FROM given WHERE records.id = given.id",
 );
 
 /// For withdrawals and raised revisions: what the record says stays.
@@ -98,12 +100,15 @@ pub(super) static INSERT_VERSIONS: Bulk = Bulk::new(
         ("warnings", Kind::Text),
         ("platforms", Kind::Text),
         ("reason", Kind::Text),
+        ("findings", Kind::Text),
+        ("changes", Kind::Text),
         ("now", Kind::Int),
     ],
     "INSERT INTO versions (record_id, version, revision, action, submission_id, \
-     content_sha256, document, holds, warnings, platforms, reason, created_at) \
+     content_sha256, document, holds, warnings, platforms, reason, findings, changes, \
+     created_at) \
      SELECT record_id, version, revision, action, submission_id, content_sha256, document, \
-     holds, warnings, platforms, reason, now FROM given",
+     holds, warnings, platforms, reason, findings, changes, now FROM given",
 );
 
 /// Files are large and few, so they go one by one; the same content is kept once.

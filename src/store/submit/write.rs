@@ -25,6 +25,8 @@ pub(in crate::store) struct NewVersion<'a> {
     pub(in crate::store) warnings: String,
     pub(in crate::store) platforms: String,
     pub(in crate::store) reason: Option<&'a str>,
+    pub(in crate::store) findings: String,
+    pub(in crate::store) changes: String,
     pub(in crate::store) now: i64,
 }
 
@@ -92,7 +94,7 @@ fn changed<'a, 'b>(
             Decision::Change(plan) => Some((*item, plan)),
             Decision::KnownKey(_)
             | Decision::Older(_)
-            | Decision::RevisionReused(_)
+            | Decision::RevisionReused(..)
             | Decision::RevisionAhead { .. }
             | Decision::UnknownRecord
             | Decision::Repeat(_)
@@ -137,7 +139,7 @@ async fn write_records(
             ]),
             Decision::KnownKey(_)
             | Decision::Older(_)
-            | Decision::RevisionReused(_)
+            | Decision::RevisionReused(..)
             | Decision::RevisionAhead { .. }
             | Decision::UnknownRecord
             | Decision::Repeat(_) => {}
@@ -183,6 +185,7 @@ fn record_cells<'a>(
         content.disclosure.as_str(),
         &item.content_sha256,
         &item.body_sha256,
+        &plan.document_key,
         item.received_at,
     ]
 }
@@ -211,7 +214,7 @@ async fn write_submissions(
             Decision::Repeat(known) => (&known.id, known.version, item.body.as_str()),
             Decision::KnownKey(_)
             | Decision::Older(_)
-            | Decision::RevisionReused(_)
+            | Decision::RevisionReused(..)
             | Decision::RevisionAhead { .. }
             | Decision::UnknownRecord => continue,
         };
@@ -252,9 +255,11 @@ fn version<'a>(item: &'a NewSubmission, plan: &'a Plan<'_>) -> NewVersion<'a> {
             .filter(|_| plan.takes_content(item))
             .map(|content| document(item, plan, content)),
         holds: to_json(plan.holds(item)),
-        warnings: to_json(&item.warnings),
+        warnings: to_json(&plan.warnings(item)),
         platforms: to_json(&item.platforms),
         reason: item.reason.as_deref(),
+        findings: to_json(&item.findings),
+        changes: to_json(&plan.changes),
         now: item.received_at,
     }
 }
@@ -297,6 +302,8 @@ pub(in crate::store) async fn insert_versions(
                 &version.warnings,
                 &version.platforms,
                 version.reason,
+                &version.findings,
+                &version.changes,
                 version.now,
             ]
         })

@@ -51,6 +51,96 @@ async fn the_same_key_answers_the_same_or_is_refused_for_another_body() {
 }
 
 #[tokio::test]
+async fn a_correction_keeps_what_it_changed_and_a_conflict_says_what_differs() {
+    let store = Fresh::open().await;
+    let first = change(&store, sample("a", 1)).await;
+    let mut second = sample("a", 2);
+    second.content.as_mut().unwrap().title = "关于更正的通知".to_owned();
+    change(&store, second).await;
+    let view = store.record(&first.record_id).await.unwrap().unwrap();
+    let pointers: Vec<&str> = view.versions[0]
+        .changes
+        .iter()
+        .map(|change| change.pointer.as_str())
+        .collect();
+    assert_eq!(pointers, ["/title", "/body/html"]);
+    assert_eq!(view.versions[1].changes, []);
+    let mut conflict = sample("a", 2);
+    conflict.content_sha256 = "other".to_owned();
+    match store.submit(conflict).await.unwrap() {
+        SubmitOutcome::RevisionReused { changes, .. } => {
+            assert_eq!(changes[0].before.as_deref(), Some("关于更正的通知"));
+            assert_eq!(changes.len(), 1);
+        }
+        other => panic!("a conflict, not {other:?}"),
+    }
+    assert_eq!(
+        view.versions.len(),
+        store
+            .record(&first.record_id)
+            .await
+            .unwrap()
+            .unwrap()
+            .versions
+            .len()
+    );
+}
+
+#[tokio::test]
+async fn the_same_document_from_two_sources_is_told_and_never_merged() {
+    let store = Fresh::open().await;
+    let first = change(&store, sample("a", 1)).await;
+    assert_eq!(first.warnings, []);
+    let twin = || NewSubmission {
+        source: "old-oa".to_owned(),
+        source_id: "b".to_owned(),
+        ..sample("a", 1)
+    };
+    let second = change(&store, twin()).await;
+    assert_ne!(first.record_id, second.record_id);
+    assert_eq!(second.warnings[0].code, "same_document");
+    assert!(second.warnings[0].detail.contains("oa 报送的 a"));
+    for (one, other) in [(&first, &second), (&second, &first)] {
+        let view = store.record(&one.record_id).await.unwrap().unwrap();
+        assert_eq!(view.same_document.len(), 1);
+        assert_eq!(view.same_document[0].id, other.record_id.as_str());
+    }
+    // What is withdrawn is shown no more, so there is nothing to warn of.
+    store.submit(withdrawal("a", 2)).await.unwrap();
+    let third = change(
+        &store,
+        NewSubmission {
+            source_id: "c".to_owned(),
+            source: "third".to_owned(),
+            ..sample("a", 1)
+        },
+    )
+    .await;
+    assert!(third.warnings[0].detail.contains("old-oa 报送的 b"));
+}
+
+#[tokio::test]
+async fn the_same_document_twice_in_one_commit_is_told_as_well() {
+    let store = Fresh::open().await;
+    let other = NewSubmission {
+        source: "old-oa".to_owned(),
+        ..sample("a", 1)
+    };
+    let waiting = [
+        store.enqueue_submit(sample("a", 1)).await.unwrap(),
+        store.enqueue_submit(other).await.unwrap(),
+    ];
+    let mut warned = 0;
+    for outcome in waiting {
+        match outcome.await.unwrap() {
+            SubmitOutcome::Changed(head) => warned += head.warnings.len(),
+            other => panic!("a new version, not {other:?}"),
+        }
+    }
+    assert_eq!(warned, 1);
+}
+
+#[tokio::test]
 async fn refusals() {
     let store = Fresh::open().await;
     let first = change(&store, sample("a", 5)).await;
@@ -68,12 +158,16 @@ async fn refusals() {
     assert_eq!(
         store.submit(reused).await.unwrap(),
         SubmitOutcome::RevisionReused {
-            head: first.clone()
+            head: first.clone(),
+            changes: Vec::new(),
         }
     );
     assert_eq!(
         store.submit(withdrawal("a", 5)).await.unwrap(),
-        SubmitOutcome::RevisionReused { head: first }
+        SubmitOutcome::RevisionReused {
+            head: first,
+            changes: Vec::new(),
+        }
     );
     assert_eq!(
         store.submit(sample("a", 106)).await.unwrap(),
