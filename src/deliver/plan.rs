@@ -4,13 +4,13 @@
 //! |---|---|---|
 //! | shown | already delivered | read back |
 //! | shown | some steps of this version are done | go on with that operation |
+//! | shown | an answer was lost, look-up possible and our id is not the key | look up first |
 //! | shown | the platform's id | update |
 //! | shown | nothing, platform without idempotency | look up, then update or publish |
-//! | shown | nothing, an answer was lost, look-up possible and our id is not its key | look up first |
 //! | shown | nothing | publish |
 //! | gone | the platform's id, or that something is shown | withdraw |
 //! | gone | nothing was ever carried out | nothing to do |
-//! | gone | an answer was lost | look up, then withdraw |
+//! | gone | an answer was lost, look-up possible and our id is not the key | look up, then withdraw |
 
 use crate::connector::{IdentityMode, Operation};
 use crate::record::Wanted;
@@ -88,6 +88,10 @@ fn next_to_show(situation: &Situation) -> Next {
     if let Some(operation) = situation.begun {
         return Next::Do(operation);
     }
+    // The lost answer may be that of a take-down: the id that is known may be void by now.
+    if situation.in_doubt && may_look(abilities) {
+        return Next::Do(Operation::LookUp);
+    }
     if situation.remote_known || situation.ever_shown {
         return Next::Do(Operation::Update);
     }
@@ -98,6 +102,11 @@ fn next_to_show(situation: &Situation) -> Next {
         }
         IdentityMode::IdempotencyHeader | IdentityMode::ClientId => Next::Do(Operation::Publish),
     }
+}
+
+/// Returns whether a look-up tells more than our own id, which is the key where it can be.
+fn may_look(abilities: &Abilities) -> bool {
+    abilities.look_up && abilities.identity != IdentityMode::ClientId
 }
 
 fn next_to_remove(situation: &Situation) -> Next {
@@ -111,6 +120,10 @@ fn next_to_remove(situation: &Situation) -> Next {
     }
     if !abilities.withdraw {
         return Next::CannotWithdraw;
+    }
+    // The lost answer may be that of a publish under another id.
+    if situation.in_doubt && situation.looked_up.is_none() && may_look(abilities) {
+        return Next::Do(Operation::LookUp);
     }
     let can_name_it = situation.remote_known || abilities.identity == IdentityMode::ClientId;
     match (can_name_it, abilities.look_up) {
@@ -173,6 +186,27 @@ mod tests {
         );
         assert_eq!(lost(IdentityMode::LookUp), Next::Do(Operation::LookUp));
         assert_eq!(lost(IdentityMode::ClientId), Next::Do(Operation::Publish));
+    }
+
+    #[test]
+    fn a_known_id_is_not_trusted_after_a_lost_answer() {
+        let lost = |wanted, identity| {
+            next(&Situation {
+                wanted,
+                in_doubt: true,
+                remote_known: true,
+                ever_shown: true,
+                ..fresh(identity)
+            })
+        };
+        for wanted in [Wanted::Shown, Wanted::Gone] {
+            for identity in [IdentityMode::LookUp, IdentityMode::IdempotencyHeader] {
+                assert_eq!(lost(wanted, identity), Next::Do(Operation::LookUp));
+            }
+        }
+        let ours = IdentityMode::ClientId;
+        assert_eq!(lost(Wanted::Shown, ours), Next::Do(Operation::Update));
+        assert_eq!(lost(Wanted::Gone, ours), Next::Do(Operation::Withdraw));
     }
 
     #[test]
