@@ -8,6 +8,10 @@ use crate::connector::{Connector, Judgement, Operation, RenderError, Verdict};
 use crate::store::{Claim, Settled};
 use std::time::Duration;
 
+/// The longest wait that a platform may ask for: an absurd `Retry-After` must not put a delivery off
+/// for years.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Why an attempt did not succeed, in the words that rows and people use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cause {
@@ -167,7 +171,8 @@ pub(super) fn again(
     };
     let delay = schedule.delay(usize::try_from(claim.tries).unwrap_or(0));
     // What was asked for is the least; the jitter on top keeps a crowd from coming back at once.
-    let due_at = now_ms + (wait.saturating_add(delay)).as_millis() as i64;
+    let wait = wait.min(WAIT_MAX) + delay;
+    let due_at = now_ms + wait.as_millis() as i64;
     Settled::Retry { due_at, in_doubt }
 }
 
