@@ -1,7 +1,7 @@
 //! `synchub connector conform`: sixteen kinds of trouble, the same for every connector.
 //!
 //! Owns the cases, a scripted platform made from a connector's own manifest and samples
-//! ([`world`]), and the hub each case runs on: a real store, the real senders, real sockets, all in
+//! (`world`), and the hub each case runs on: a real store, the real senders, real sockets, all in
 //! this process. So any folder can be run, also one of a site's own. What it asks for is what the
 //! hub promises: one object, the newest version, nothing guessed, nothing leaked.
 
