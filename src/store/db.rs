@@ -215,9 +215,9 @@ async fn open_postgres(url: &str, mut patience: Patience) -> Result<Pools, Store
         .application_name("synchub")
         .statement_cache_capacity(STATEMENTS_MAX);
     let reader = postgres_pool(POSTGRES_READERS_MAX, &[BOUNDED]).connect_lazy_with(options.clone());
-    let writer = postgres_pool(POSTGRES_WRITERS_MAX, &[BOUNDED, BY_INDEX])
-        // A broken connection shows at the first statement, and the transaction is tried again.
-        .test_before_acquire(false);
+    // Asked before each transaction whether it answers: on a line that went silent a statement would
+    // wait for as long as a transaction may take, once for each connection.
+    let writer = postgres_pool(POSTGRES_WRITERS_MAX, &[BOUNDED, BY_INDEX]);
     // Started together with its server, the hub waits for it.
     let writer = loop {
         match writer.clone().connect_with(options.clone()).await {
