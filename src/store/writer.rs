@@ -345,13 +345,35 @@ impl Task {
         for waiting in batch {
             match answers.next() {
                 // The caller may have gone away; what it asked for is done all the same.
-                Some(answer) => drop(waiting.reply.send(answer)),
+                Some(answer) => {
+                    if let Err(Ok(Answer::Claim(claims))) = waiting.reply.send(answer) {
+                        self.hand_back(claims);
+                    }
+                }
                 None => kept.push(waiting),
             }
         }
         for waiting in kept.into_iter().rev() {
             self.waiting.push_front(waiting);
         }
+    }
+
+    /// Releases claims that came after their caller's wait: nobody would send them, and their
+    /// leases would be renewed for as long as the process lives.
+    fn hand_back(&mut self, claims: Vec<Claim>) {
+        if claims.is_empty() {
+            return;
+        }
+        let ids = claims
+            .into_iter()
+            .map(|claim| (claim.delivery, claim.token))
+            .collect();
+        let (reply, _) = oneshot::channel();
+        self.waiting.push_back(Waiting {
+            command: Command::Release(ids),
+            since: Instant::now(),
+            reply,
+        });
     }
 
     /// Returns the answers so far, and what ended them early if it was an outage.
