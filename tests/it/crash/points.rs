@@ -111,7 +111,12 @@ async fn a_hub_that_dies_at_any_point_loses_doubles_and_leaves_nothing_old() {
         .iter()
         .filter(|point| has_broker || !point.needs_broker());
     for (number, point) in points.enumerate() {
-        let wish = format!("{}:{}", point.name(), 1 + number % 3);
+        // What a hub hands back while it ends may all go into one commit.
+        let times = match point.name().starts_with("release.") {
+            true => 1,
+            false => 1 + number % 3,
+        };
+        let wish = format!("{}:{times}", point.name());
         hub.run_with(VARIABLE, &wish);
         work_until_death(&mut hub, &mut story, &platforms, &wish).await;
     }
