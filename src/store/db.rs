@@ -215,8 +215,8 @@ async fn open_postgres(url: &str, mut patience: Patience) -> Result<Pools, Store
         .application_name("synchub")
         .statement_cache_capacity(STATEMENTS_MAX);
     let reader = postgres_pool(POSTGRES_READERS_MAX, &[BOUNDED]).connect_lazy_with(options.clone());
-    // Asked before each transaction whether it answers: on a line that went silent a statement would
-    // wait for as long as a transaction may take, once for each connection.
+    // The pool asks a connection before each transaction whether it answers, unlike one of a file:
+    // a server can go away.
     let writer = postgres_pool(POSTGRES_WRITERS_MAX, &[BOUNDED, BY_INDEX]);
     // Started together with its server, the hub waits for it.
     let writer = loop {
