@@ -103,6 +103,8 @@ pub struct ConnectorSettings {
     pub catalogue: PathBuf,
     /// Folder of the rules of what may not go out.
     pub screening: PathBuf,
+    /// Folder of the source profiles and of the table of labels.
+    pub profiles: PathBuf,
 }
 
 /// Limits of intake.

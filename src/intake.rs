@@ -6,10 +6,13 @@
 
 mod answer;
 mod examine;
+mod labels;
+mod native;
 mod schema;
 
 pub use answer::sentence;
 pub use examine::{Examined, examine};
+pub use labels::{Guard, LABELS_FILE, LabelledField, Labels, LabelsError};
 pub use schema::{RECORD_SCHEMA, SUBMISSION_SCHEMA, parse_submission};
 
 use crate::catalogue::Catalogue;
