@@ -13,6 +13,7 @@ mod hub;
 mod normalise;
 mod operations;
 mod output;
+mod profile;
 mod replays;
 mod screen;
 mod serve;
@@ -84,6 +85,9 @@ enum Verb {
     /// Check, test, make and try connectors
     #[command(subcommand)]
     Connector(connectors::ConnectorVerb),
+    /// Check and try source profiles: what an OA sends
+    #[command(subcommand)]
+    Profile(profile::ProfileVerb),
     /// Bring the database schema up to date
     Migrate(MigrateArgs),
     /// Check settings, connectors, catalogue and database
@@ -144,6 +148,7 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Resume(args) => operations::resume(&settings, args, output).await,
         Verb::Verify(args) => verify::verify(&settings, args, output).await,
         Verb::Connector(verb) => connectors::connector(&settings, verb, output).await,
+        Verb::Profile(verb) => profile::profile(&settings, verb, output),
         Verb::Migrate(args) => migrate(&settings, args, output).await,
         Verb::Doctor => doctor::doctor(&settings, output).await,
         Verb::Account(verb) => accounts::account(&settings, verb, output).await,

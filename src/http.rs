@@ -19,7 +19,8 @@ mod verifications;
 pub(crate) use answer::masked;
 pub use caller::{hash_of, new_key};
 
-use crate::intake::{Intake, Pending};
+use crate::intake::{Begun, Incoming, Intake, Profile};
+use crate::store::Account;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
@@ -86,24 +87,37 @@ impl App {
     }
 
     /// Checks a submission and puts it in line; a large one away from the tasks of others.
-    async fn begin(
-        &self,
-        caller: &Caller,
-        body: Bytes,
-        idempotency_key: Option<String>,
-    ) -> Result<Pending, Problem> {
-        if body.len() <= INLINE_BYTES_MAX {
-            return Ok(self.intake.begin(&caller.0, &body, idempotency_key).await?);
+    async fn begin(&self, caller: &Caller, received: Received) -> Result<Begun, Problem> {
+        if received.body.len() <= INLINE_BYTES_MAX {
+            return Ok(received.begin(&self.intake, &caller.0).await);
         }
         let (intake, account) = (self.intake.clone(), Arc::clone(&caller.0));
         let runtime = tokio::runtime::Handle::current();
         let begun = tokio::task::spawn_blocking(move || {
-            runtime.block_on(intake.begin(&account, &body, idempotency_key))
+            runtime.block_on(received.begin(&intake, &account))
         });
-        match begun.await {
-            Ok(begun) => Ok(begun?),
-            Err(_) => Err(Problem::internal()),
-        }
+        begun.await.map_err(|_| Problem::internal())
+    }
+}
+
+/// A submission as it arrived.
+#[derive(Debug, Default)]
+struct Received {
+    body: Bytes,
+    content_type: String,
+    /// The source profile that the caller chose.
+    profile: Option<Arc<Profile>>,
+    idempotency_key: Option<String>,
+}
+
+impl Received {
+    async fn begin(self, intake: &Intake, account: &Account) -> Begun {
+        let incoming = Incoming {
+            body: &self.body,
+            content_type: &self.content_type,
+            profile: self.profile.as_ref(),
+        };
+        intake.begin(account, incoming, self.idempotency_key).await
     }
 }
 

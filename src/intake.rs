@@ -6,13 +6,22 @@
 
 mod answer;
 mod examine;
+mod format;
 mod labels;
 mod native;
+mod profile;
+mod read;
 mod schema;
 
 pub use answer::sentence;
 pub use examine::{Examined, examine};
+pub use format::Format;
 pub use labels::{Guard, LABELS_FILE, LabelledField, Labels, LabelsError};
+pub use profile::{
+    Answer, Profile, ProfileFailure, ProfileReport, Profiles, Told, check as check_profile,
+    folders as profile_folders,
+};
+pub use read::{Incoming, Reading, Translation};
 pub use schema::{RECORD_SCHEMA, SUBMISSION_SCHEMA, parse_submission};
 
 use crate::catalogue::Catalogue;
@@ -25,6 +34,8 @@ use crate::record::{
 };
 use crate::screen::Rules;
 use crate::store::{Account, NewSubmission, RecordHead, Store, StoreError, SubmitOutcome};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
@@ -41,6 +52,8 @@ pub struct Intake {
     pub connectors: Arc<Connectors>,
     /// What may not go out.
     pub rules: Arc<Rules>,
+    /// What the sources send.
+    pub profiles: Arc<Profiles>,
     /// How far a revision may be ahead of the stored one.
     pub revision_ahead_max: i64,
 }
@@ -80,6 +93,21 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
+}
+
+/// A submission that was read, and what it was read from.
+struct Read<'a> {
+    submission: Submission,
+    warnings: Vec<Warning>,
+    incoming: Incoming<'a>,
+}
+
+/// What became of a submission so far; made by [`Intake::begin`].
+pub struct Begun {
+    /// The source profile that read it, whose sender may expect an answer of another shape.
+    pub profile: Option<Arc<Profile>>,
+    /// The submission in line, or why it is not.
+    pub pending: Result<Pending, Refusal>,
 }
 
 /// A submission that waits for its commit; made by [`Intake::begin`].
@@ -145,30 +173,46 @@ impl Intake {
     pub async fn accept(
         &self,
         account: &Account,
-        body: &[u8],
+        incoming: Incoming<'_>,
         idempotency_key: Option<String>,
     ) -> Result<Accepted, Refusal> {
-        self.begin(account, body, idempotency_key)
-            .await?
-            .finish()
-            .await
+        let begun = self.begin(account, incoming, idempotency_key).await;
+        begun.pending?.finish().await
     }
 
     /// Checks a submission and puts it in line for the commit. Submissions of one caller are
     /// committed in the order in which `begin` returned.
-    ///
-    /// # Errors
-    /// See [`Refusal`].
     pub async fn begin(
         &self,
         account: &Account,
-        body: &[u8],
+        incoming: Incoming<'_>,
+        idempotency_key: Option<String>,
+    ) -> Begun {
+        let Reading {
+            profile,
+            submission,
+        } = self.profiles.read(incoming);
+        let pending = match submission {
+            Ok((submission, warnings)) => {
+                let read = Read {
+                    submission,
+                    warnings,
+                    incoming,
+                };
+                self.put_in_line(account, read, idempotency_key).await
+            }
+            Err(errors) => Err(Refusal::Fields(errors)),
+        };
+        Begun { profile, pending }
+    }
+
+    async fn put_in_line(
+        &self,
+        account: &Account,
+        read: Read<'_>,
         idempotency_key: Option<String>,
     ) -> Result<Pending, Refusal> {
-        let submission = parse_submission(body).map_err(Refusal::Fields)?;
-        let (new, entry_errors) = self
-            .prepare(account, submission, body, idempotency_key)
-            .await?;
+        let (new, entry_errors) = self.prepare(account, read, idempotency_key).await?;
         let outcome = self.store.enqueue_submit(new).await?;
         Ok(Pending {
             outcome: Box::pin(outcome),
@@ -185,10 +229,14 @@ impl Intake {
     async fn prepare(
         &self,
         account: &Account,
-        submission: Submission,
-        body: &[u8],
+        read: Read<'_>,
         idempotency_key: Option<String>,
     ) -> Result<(NewSubmission, Vec<FieldError>), Refusal> {
+        let Read {
+            submission,
+            warnings,
+            incoming,
+        } = read;
         let mut entry_errors = Vec::new();
         let understood = match &submission.entry {
             None => None,
@@ -213,7 +261,8 @@ impl Intake {
         self.check_unit(account, &submission, understood.as_ref())
             .await?;
         let received_at = now_ms();
-        let understood = understood.unwrap_or_default();
+        let mut understood = understood.unwrap_or_default();
+        understood.warnings.splice(0..0, warnings);
         let new = NewSubmission {
             id: SubmissionId::generate(),
             account_id: account.id.clone(),
@@ -222,8 +271,8 @@ impl Intake {
             revision: submission.revision,
             action: submission.action,
             reason: submission.reason,
-            body: String::from_utf8_lossy(body).into_owned(),
-            body_sha256: hex::encode(Sha256::digest(body)),
+            body: kept(incoming),
+            body_sha256: hex::encode(Sha256::digest(incoming.body)),
             idempotency_key,
             received_at,
             content_sha256: understood.content_sha256,
@@ -270,6 +319,18 @@ impl Intake {
     }
 }
 
+/// Returns a body as it is kept: text as it is, what no text column can hold as a `data:` URL
+/// (RFC 2397).
+fn kept(incoming: Incoming<'_>) -> String {
+    match std::str::from_utf8(incoming.body) {
+        Ok(text) if !text.contains('\0') => text.to_owned(),
+        Ok(_) | Err(_) => {
+            let encoded = BASE64_STANDARD.encode(incoming.body);
+            format!("data:{};base64,{encoded}", incoming.content_type)
+        }
+    }
+}
+
 /// A content with all that was found out about it.
 #[derive(Default)]
 struct Understood {
@@ -297,6 +358,28 @@ impl From<Examined> for Understood {
                 .into_iter()
                 .map(|file| (file.sha256, file.bytes))
                 .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_kept_byte_for_byte() {
+        let kept = |body: &[u8]| {
+            kept(Incoming {
+                body,
+                content_type: "a/b; c=d",
+                profile: None,
+            })
+        };
+        assert_eq!(kept("{\"题\":1}".as_bytes()), "{\"题\":1}");
+        for body in [b"\xb9\xd8".as_slice(), b"a\0b"] {
+            let url = kept(body);
+            let encoded = url.strip_prefix("data:a/b; c=d;base64,").unwrap();
+            assert_eq!(BASE64_STANDARD.decode(encoded).unwrap(), body);
         }
     }
 }

@@ -22,7 +22,7 @@ pub mod text;
 mod uscc;
 
 pub use attachment::{ATTACHMENT_BYTES_MAX, ATTACHMENTS_BYTES_MAX, File};
-pub use charset::{Decoded, decode_body};
+pub use charset::{Charset, Decoded, decode_body, unescaped};
 pub use date::{Precision, Written, date, date_of_number, written_date};
 pub use disclosure::disclosure;
 pub use doc_no::{DocNo, doc_no};

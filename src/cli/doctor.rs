@@ -5,6 +5,7 @@ use super::output::Output;
 use crate::catalogue::Catalogue;
 use crate::config::Settings;
 use crate::connector::{References, check};
+use crate::intake::Profiles;
 use crate::screen::Rules;
 use serde::Serialize;
 use serde_json::json;
@@ -43,6 +44,7 @@ fn checked(
 /// Checks everything; fails when something would keep the hub from its job.
 pub(super) async fn doctor(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
     let mut checks = vec![clock(), catalogue(settings), screening(settings)];
+    checks.extend(profiles(settings));
     checks.extend(connectors(settings));
     checks.extend(database(settings).await);
     checks.push(queue(settings).await);
@@ -119,6 +121,31 @@ fn catalogue(settings: &Settings) -> Check {
             "connectors.catalogue names the folder",
         ),
     }
+}
+
+fn profiles(settings: &Settings) -> Vec<Check> {
+    const HINT: &str =
+        "`synchub profile check` plays the samples; deploy/PROFILES.md is the reference";
+    let dir = settings.connectors.profiles.display();
+    let profiles = match Profiles::load(&settings.connectors.profiles, &References::default()) {
+        Ok(profiles) => profiles,
+        Err(error) => {
+            return vec![checked(
+                Grade::Fail,
+                "source profiles",
+                error.to_string(),
+                HINT,
+            )];
+        }
+    };
+    let known = format!("{dir}: {}", profiles.ids().join(", "));
+    let failures = profiles.failures().iter().map(|failure| {
+        let what = format!("source profile {}", failure.id);
+        checked(Grade::Fail, what, failure.problem.as_str(), HINT)
+    });
+    std::iter::once(checked(Grade::Ok, "source profiles", known, ""))
+        .chain(failures)
+        .collect()
 }
 
 fn connectors(settings: &Settings) -> Vec<Check> {

@@ -5,7 +5,7 @@ use crate::catalogue::Catalogue;
 use crate::config::Settings;
 use crate::connector::{Connectors, References};
 use crate::deliver::Deliverer;
-use crate::intake::Intake;
+use crate::intake::{Intake, Profiles};
 use crate::queue::{
     EmbeddedQueue, EventOptions, EventPublisher, Queue, RabbitOptions, RabbitQueue,
 };
@@ -96,6 +96,22 @@ pub(super) fn rules(settings: &Settings) -> anyhow::Result<Rules> {
     )
 }
 
+/// Loads the source profiles; what does not load is logged and left out.
+pub(super) fn profiles(settings: &Settings, references: &References) -> anyhow::Result<Profiles> {
+    let profiles = Profiles::load(&settings.connectors.profiles, references).hint(
+        "connectors.profiles names the folder of source profiles and labels.toml; run from the project's folder or set SYNCHUB__CONNECTORS__PROFILES",
+    )?;
+    for failure in profiles.failures() {
+        tracing::error!(
+            profile = failure.id,
+            "Source profile {} does not load: {}",
+            failure.id,
+            failure.problem
+        );
+    }
+    Ok(profiles)
+}
+
 /// Puts the door for submissions together.
 pub(super) fn intake(
     settings: &Settings,
@@ -111,6 +127,7 @@ pub(super) fn intake(
         catalogue: Arc::new(catalogue),
         connectors: Arc::new(load_connectors(settings, references)),
         rules: Arc::new(rules(settings)?),
+        profiles: Arc::new(profiles(settings, references)?),
         revision_ahead_max: settings.intake.revision_ahead_max,
     })
 }

@@ -5,22 +5,64 @@ use super::hub;
 use super::output::Output;
 use crate::config::Settings;
 use crate::connector::References;
-use crate::intake::{Refusal, sentence};
+use crate::intake::{Incoming, Profile, Profiles, Refusal, sentence};
 use crate::record::FieldError;
 use crate::store::Account;
 use clap::Args;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(Debug, Args)]
 pub(super) struct SubmitArgs {
-    /// Native submissions: one JSON object a file, or NDJSON
+    /// Submissions: one a file, or NDJSON
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The source system these come from
     #[arg(long, default_value = "cli")]
     source: String,
+    #[command(flatten)]
+    shape: Shape,
+}
+
+/// How files are read.
+#[derive(Debug, Args)]
+pub(super) struct Shape {
+    /// Source profile that reads the files [default: native, or known by their shape]
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+    /// What the header would say; tells a form, which looks like nothing else
+    #[arg(long, value_name = "TYPE", default_value = "")]
+    pub(super) content_type: String,
+}
+
+impl Shape {
+    /// Returns the profile that was named.
+    pub(super) fn profile<'a>(
+        &self,
+        profiles: &'a Profiles,
+    ) -> anyhow::Result<Option<&'a Arc<Profile>>> {
+        let Some(id) = &self.profile else {
+            return Ok(None);
+        };
+        let profile = profiles.get(id).ok_or_else(|| {
+            failure(
+                format!("no source profile is called `{id}`"),
+                format!("one of {}", profiles.ids().join(", ")),
+            )
+        });
+        profile.map(Some)
+    }
+
+    /// Returns the content type of a file; its name tells a form where nobody else does.
+    pub(super) fn content_type(&self, path: &Path) -> &str {
+        let is_form = path.extension().is_some_and(|it| it == "form");
+        match self.content_type.as_str() {
+            "" if is_form => "application/x-www-form-urlencoded",
+            named => named,
+        }
+    }
 }
 
 /// Takes files in. Whoever may read the database may do this; no key is asked.
@@ -40,12 +82,18 @@ pub(super) async fn submit(
         created_at: 0,
         revoked_at: None,
     };
+    let profile = args.shape.profile(&intake.profiles)?;
     let mut refused = 0;
     for path in &args.files {
         let text = std::fs::read(path).hint(format!("{} cannot be read", path.display()))?;
         for body in bodies(path, &text) {
             let shown = path.display().to_string();
-            match intake.accept(&account, body, None).await {
+            let incoming = Incoming {
+                body,
+                content_type: args.shape.content_type(path),
+                profile,
+            };
+            match intake.accept(&account, incoming, None).await {
                 Ok(accepted) => {
                     let text = sentence(accepted.changed, &accepted.head, &intake.connectors);
                     let value = json!({

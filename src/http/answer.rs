@@ -1,9 +1,10 @@
 //! What a 200 and a 202 carry, and how records are shown: personal data masked.
 
 use crate::connector::Connectors;
-use crate::intake::{Accepted, sentence};
+use crate::intake::{Accepted, Told, sentence};
 use crate::screen::mask;
 use crate::store::{DeliveryHead, RecordHead};
+use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -61,6 +62,20 @@ impl SubmissionAnswer {
     pub(super) fn of(accepted: Accepted, connectors: &Connectors) -> Self {
         let message = sentence(accepted.changed, &accepted.head, connectors);
         Self::of_head(accepted.changed, accepted.head, message, connectors)
+    }
+
+    /// Returns what the shape of another sender may tell of it.
+    pub(super) fn told(self, status: StatusCode) -> Told {
+        Told {
+            success: true,
+            status: status.as_u16(),
+            code: "ok".to_owned(),
+            message: self.message,
+            record_id: self.record_id,
+            version: Some(self.version),
+            revision: Some(self.revision),
+            state: self.state.to_owned(),
+        }
     }
 
     /// Makes the answer about a record as it stands.

@@ -41,8 +41,7 @@ pub(super) fn complete(openapi: utoipa::openapi::OpenApi) -> Value {
     description["components"]["securitySchemes"]["key"] =
         json!({"type": "http", "scheme": "bearer"});
     description["security"] = json!([{"key": []}]);
-    description["paths"]["/v1/submissions"]["post"]["requestBody"]["content"]["application/json"]
-        ["schema"] = json!({"$ref": "#/components/schemas/Submission"});
+    complete_shapes(&mut description["paths"]["/v1/submissions"]["post"]);
     let paths = description["paths"].as_object_mut().into_iter().flatten();
     for (path, operations) in paths {
         let operations = operations.as_object_mut().into_iter().flatten();
@@ -53,6 +52,33 @@ pub(super) fn complete(openapi: utoipa::openapi::OpenApi) -> Value {
         }
     }
     description
+}
+
+/// Submissions come in many shapes, and a source profile may answer in its own.
+fn complete_shapes(operation: &mut Value) {
+    let form = json!({
+        "type": "object",
+        "description": "Members of a native submission, `entry` as JSON; or what the source profile takes",
+        "additionalProperties": {"type": "string"},
+    });
+    let xml =
+        json!({"type": "object", "description": "What the source profile takes; no document type"});
+    let taken = &mut operation["requestBody"]["content"];
+    taken["application/json"]["schema"] = json!({"$ref": "#/components/schemas/Submission"});
+    taken["application/x-www-form-urlencoded"]["schema"] = form.clone();
+    taken["multipart/form-data"]["schema"] = form;
+    taken["application/xml"]["schema"] = xml.clone();
+    taken["text/xml"]["schema"] = xml;
+    let responses = operation["responses"].as_object_mut();
+    for (status, response) in responses.into_iter().flatten() {
+        let words = "With a source profile that has an answer of its own: a flag and a sentence";
+        response["content"]["text/xml"]["schema"] = json!({"type": "string", "description": words});
+        if !status.starts_with('2') {
+            response["content"][PROBLEM] = response["content"]["application/json"].take();
+            response["content"]["application/json"] =
+                json!({"schema": {"type": "object", "description": words}});
+        }
+    }
 }
 
 /// Errors are problems, whoever answers them.
@@ -71,6 +97,7 @@ fn complete_errors(responses: &mut Map<String, Value>, is_protected: bool) {
     for (status, response) in responses {
         let is_error = status.starts_with(['4', '5']);
         if let Some(content) = response["content"].as_object_mut().filter(|_| is_error)
+            && !content.contains_key(PROBLEM)
             && let Some(schema) = content.remove("application/json")
         {
             content.insert(PROBLEM.to_owned(), schema);

@@ -1,14 +1,29 @@
 //! Errors of the HTTP door: RFC 9457 problem+json with a stable `type`, and the one place where
 //! status codes are chosen.
 
-use crate::intake::Refusal;
+use crate::intake::{Answer, Refusal, Told};
 use crate::record::{FieldChange, FieldError};
 use crate::screen::mask;
 use crate::store::StoreError;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// Codes of what is wrong with a body as a whole.
+const UNREADABLE: [&str; 11] = [
+    "encoding",
+    "json_invalid",
+    "xml_invalid",
+    "xml_dtd",
+    "form_invalid",
+    "multipart_invalid",
+    "too_deep",
+    "too_many_fields",
+    "duplicate_key",
+    "format_not_taken",
+    "profile_needed",
+];
 
 /// An error as the caller sees it. Internals never get into it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -57,9 +72,9 @@ impl Problem {
 
     /// Makes the problem of wrong fields.
     pub(super) fn fields(errors: Vec<FieldError>) -> Self {
-        let unreadable = errors.iter().any(|error| {
-            ["encoding", "json_invalid", "too_deep", "duplicate_key"].contains(&error.code.as_str())
-        });
+        let unreadable = errors
+            .iter()
+            .any(|error| UNREADABLE.contains(&error.code.as_str()));
         let (status, id, title) = match unreadable {
             true => (
                 StatusCode::BAD_REQUEST,
@@ -186,6 +201,32 @@ impl Problem {
                 "The store does not answer",
                 "数据库暂时不可用，请稍后重试；重复报送不会产生重复信息",
             )
+        }
+    }
+
+    /// Answers in the shape that the hook of a sender expects.
+    pub(super) fn in_shape(self, answer: &Answer) -> Response {
+        let code = self.kind.rsplit(':').next().unwrap_or_default().to_owned();
+        let told = Told {
+            success: false,
+            status: self.status,
+            code,
+            message: self.detail.clone(),
+            record_id: self.record_id.clone().unwrap_or_default(),
+            revision: self.revision,
+            ..Told::default()
+        };
+        let mut response = super::submissions::in_shape(answer, told);
+        self.add_headers(response.headers_mut());
+        response
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
     }
 
@@ -327,12 +368,7 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some(seconds) = self.retry_after_s {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
+        self.add_headers(headers);
         response
     }
 }

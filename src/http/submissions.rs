@@ -1,19 +1,21 @@
 //! `POST /v1/submissions` and its batch.
 
-use super::App;
 use super::answer::SubmissionAnswer;
 use super::caller::Caller;
 use super::problem::Problem;
-use crate::intake::Pending;
+use super::{App, Received};
+use crate::intake::{Answer, Pending, Profile, Told};
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use futures_util::stream::{FuturesOrdered, unfold};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// A body larger than the limit is read on so far, so that the caller hears why and not just a
@@ -25,10 +27,20 @@ const LINES_IN_FLIGHT: usize = 256;
 const LINES_MAX: usize = 100_000;
 const KEY_CHARS_MAX: usize = 200;
 
+/// How a submission may be read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubmissionQuery {
+    profile: Option<String>,
+}
+
 /// Takes one submission in.
 #[utoipa::path(
     post, path = "/v1/submissions", tag = "submissions",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same answer")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key again gives the same answer"),
+        ("profile" = Option<String>, Query, description = "Source profile that reads the body, connectors/oa; without it the body is native, or known by its shape"),
+    ),
     request_body(content = Object, description = "Native submission, schemas/submission.schema.json"),
     responses(
         (status = 202, description = "Taken in; a new version is on its way", body = SubmissionAnswer),
@@ -45,22 +57,76 @@ const KEY_CHARS_MAX: usize = 200;
 )]
 pub(super) async fn post_submission(
     State(app): State<App>,
-    caller: Caller,
+    caller: Result<Caller, Problem>,
+    Query(query): Query<SubmissionQuery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let _turn = app.in_flight.try_acquire().map_err(|_| Problem::busy())?;
-    let body = read_body(body, app.body_bytes_max).await?;
-    let key = idempotency_key(&headers)?;
-    let pending = app.begin(&caller, body, key).await?;
-    let accepted = pending.finish().await?;
-    let status = if accepted.changed {
-        StatusCode::ACCEPTED
-    } else {
-        StatusCode::OK
+) -> Response {
+    let mut profile = None;
+    let taken = async {
+        profile = chosen(&app, query.profile.as_deref())?;
+        let caller = caller?;
+        let _turn = app.in_flight.try_acquire().map_err(|_| Problem::busy())?;
+        let body = read_body(body, app.body_bytes_max).await?;
+        let received = Received {
+            body,
+            content_type: content_type(&headers),
+            profile: profile.clone(),
+            idempotency_key: idempotency_key(&headers)?,
+        };
+        let begun = app.begin(&caller, received).await?;
+        profile = begun.profile;
+        Ok::<_, Problem>(begun.pending?.finish().await?)
     };
-    let answer = SubmissionAnswer::of(accepted, &app.intake.connectors);
-    Ok((status, Json(answer)).into_response())
+    let taken = taken.await;
+    let answer = profile.as_ref().and_then(|profile| profile.answer());
+    match taken {
+        Ok(accepted) => {
+            let status = if accepted.changed {
+                StatusCode::ACCEPTED
+            } else {
+                StatusCode::OK
+            };
+            let native = SubmissionAnswer::of(accepted, &app.intake.connectors);
+            match answer {
+                Some(answer) => in_shape(answer, native.told(status)),
+                None => (status, Json(native)).into_response(),
+            }
+        }
+        Err(problem) => match answer {
+            Some(answer) => problem.in_shape(answer),
+            None => problem.into_response(),
+        },
+    }
+}
+
+/// Returns the profile that the caller chose.
+fn chosen(app: &App, id: Option<&str>) -> Result<Option<Arc<Profile>>, Problem> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let profiles = &app.intake.profiles;
+    let profile = profiles.get(id).cloned().ok_or_else(|| {
+        let id: String = id.chars().take(40).collect();
+        let known = profiles.ids().join("、");
+        let detail = format!("没有名为“{id}”的来源方案；可用的有：{known}");
+        Problem::bad_request("", "unknown_profile", detail)
+    });
+    profile.map(Some)
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE);
+    value.map_or_else(String::new, |value| {
+        String::from_utf8_lossy(value.as_bytes()).into_owned()
+    })
+}
+
+/// Answers as the sender's hook expects it; the status is the same as for everybody.
+pub(super) fn in_shape(answer: &Answer, told: Told) -> Response {
+    let status = StatusCode::from_u16(told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (media_type, body) = answer.render(&told);
+    (status, [(header::CONTENT_TYPE, media_type)], body).into_response()
 }
 
 /// Takes many submissions in: NDJSON in, NDJSON out, one result per line, in order.
@@ -114,7 +180,14 @@ async fn take_lines(app: App, caller: Caller, body: Body, results: mpsc::Unbound
                 "too_many_lines",
                 format!("一次批量报送最多 {LINES_MAX} 行，请分批报送"),
             )),
-            Ok(line) => app.begin(&caller, line, None).await,
+            Ok(body) => {
+                let received = Received {
+                    body,
+                    ..Received::default()
+                };
+                let begun = app.begin(&caller, received).await;
+                begun.and_then(|begun| Ok(begun.pending?))
+            }
             Err(problem) => Err(problem),
         };
         let at_end = lines.broken || number > LINES_MAX;

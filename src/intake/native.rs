@@ -29,6 +29,11 @@ const FIELDS: [&str; 25] = [
     "/entry/credit/group",
 ];
 
+/// Returns the pointers of all fields.
+pub(super) fn fields<'a>() -> impl Iterator<Item = &'a str> {
+    FIELDS.into_iter()
+}
+
 /// Whether a native submission has this field.
 pub(super) fn is_field(pointer: &str) -> bool {
     FIELDS.contains(&pointer)

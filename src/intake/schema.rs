@@ -3,8 +3,9 @@
 //! Owns the way from bytes to a [`Submission`] and the Chinese sentences about what is wrong with
 //! them. It never mends anything; that is [`crate::normalise`].
 
-mod strict;
+pub(super) mod strict;
 
+use super::format::text;
 use crate::record::{FieldError, Submission};
 use crate::schema::field_errors;
 use jsonschema::Validator;
@@ -31,7 +32,14 @@ static SUBMISSION_VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
 /// # Errors
 /// One error for each wrong field; for a body that is no JSON one error with an empty pointer.
 pub fn parse_submission(body: &[u8]) -> Result<Submission, Vec<FieldError>> {
-    let value = strict::parse(body)?;
+    submission(strict::parse(&text("", body)?)?)
+}
+
+/// Checks a native submission.
+///
+/// # Errors
+/// One error for each wrong field.
+pub(super) fn submission(value: Value) -> Result<Submission, Vec<FieldError>> {
     if !SUBMISSION_VALIDATOR.is_valid(&value) {
         return Err(schema_errors(&value));
     }

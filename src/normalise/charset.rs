@@ -1,6 +1,6 @@
 //! The charset of a whole request body: what the bytes are, whatever the header claims.
 
-use encoding_rs::{Encoding, GB18030, UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 use std::borrow::Cow;
 
 /// A body as text.
@@ -12,26 +12,76 @@ pub struct Decoded {
     pub text: String,
 }
 
+/// The charset of some bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Charset {
+    /// `utf-8`, `gbk`, `gb18030`, `utf-16le` or `utf-16be`.
+    pub name: &'static str,
+    encoding: &'static Encoding,
+}
+
+impl Charset {
+    /// Returns what charset these bytes can only be in; `claim`, such as a content type, decides
+    /// where the bytes leave a doubt. Whether they really are is said by [`Charset::decode`].
+    pub fn of(claim: &str, bytes: &[u8]) -> Self {
+        if let Some((encoding, _)) = Encoding::for_bom(bytes) {
+            return Self {
+                name: name(encoding),
+                encoding,
+            };
+        }
+        match std::str::from_utf8(bytes) {
+            // Two GBK letters can look like letters of another script in UTF-8; text that is
+            // declared as GBK and shows no Chinese in UTF-8 is what it says.
+            Ok(text) if !(claims_gb(claim) && is_doubtful(text)) => Self {
+                name: "utf-8",
+                encoding: UTF_8,
+            },
+            Ok(_) | Err(_) => Self {
+                name: gb_name(bytes),
+                encoding: GB18030,
+            },
+        }
+    }
+
+    /// Returns these bytes, or a piece of them, as text without a byte order mark; none when they
+    /// are no text of this charset.
+    pub fn decode<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
+        let bytes = match Encoding::for_bom(bytes) {
+            Some((encoding, mark_bytes)) if encoding == self.encoding => &bytes[mark_bytes..],
+            _ => bytes,
+        };
+        let text = self
+            .encoding
+            .decode_without_bom_handling_and_without_replacement(bytes)?;
+        // GB 18030 has a mark too, which the library does not look for.
+        Some(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.strip_prefix('\u{feff}').unwrap_or(text)),
+            Cow::Owned(mut text) if text.starts_with('\u{feff}') => {
+                text.drain(..'\u{feff}'.len_utf8());
+                Cow::Owned(text)
+            }
+            owned => owned,
+        })
+    }
+}
+
+fn claims_gb(claim: &str) -> bool {
+    let claim = claim.to_ascii_lowercase();
+    ["gb2312", "gbk", "gb18030", "cp936", "x-gbk"]
+        .iter()
+        .any(|name| claim.contains(name))
+}
+
 /// Decodes a body; `content_type` only decides where the bytes leave a doubt. None when they are in
 /// none of the charsets.
 pub fn decode_body(content_type: &str, bytes: &[u8]) -> Option<Decoded> {
     let bytes = &*readable(content_type, bytes);
-    if let Some((encoding, mark_length)) = Encoding::for_bom(bytes) {
-        return decoded(encoding, name(encoding), &bytes[mark_length..]);
-    }
-    let claim = content_type.to_ascii_lowercase();
-    let claims_gb = ["gb2312", "gbk", "gb18030", "cp936", "x-gbk"]
-        .iter()
-        .any(|name| claim.contains(name));
-    match std::str::from_utf8(bytes) {
-        // Two GBK letters can look like letters of another script in UTF-8; text that is declared
-        // as GBK and shows no Chinese in UTF-8 is what it says.
-        Ok(text) if !(claims_gb && is_doubtful(text)) => Some(Decoded {
-            charset: "utf-8",
-            text: text.to_owned(),
-        }),
-        Ok(_) | Err(_) => decoded(GB18030, gb_name(bytes), bytes),
-    }
+    let charset = Charset::of(content_type, bytes);
+    Some(Decoded {
+        charset: charset.name,
+        text: charset.decode(bytes)?.into_owned(),
+    })
 }
 
 /// Returns the bytes that are text: those that a form escapes, and of several parts those that are
@@ -53,7 +103,7 @@ fn readable<'a>(content_type: &str, bytes: &'a [u8]) -> Cow<'a, [u8]> {
 }
 
 /// Undoes `%E5` and `+`.
-fn unescaped(bytes: &[u8]) -> Vec<u8> {
+pub fn unescaped(bytes: &[u8]) -> Vec<u8> {
     let value = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let mut plain = Vec::with_capacity(bytes.len());
     let mut place = 0;
@@ -94,14 +144,6 @@ fn without_files(bytes: &[u8], boundary: &[u8]) -> Vec<u8> {
 
 fn is_doubtful(text: &str) -> bool {
     !text.is_ascii() && text.chars().all(|letter| letter < '\u{800}')
-}
-
-fn decoded(encoding: &'static Encoding, charset: &'static str, bytes: &[u8]) -> Option<Decoded> {
-    let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
-    Some(Decoded {
-        charset,
-        text: text.into_owned(),
-    })
 }
 
 fn name(encoding: &'static Encoding) -> &'static str {

@@ -7,6 +7,8 @@ use crate::hub::project;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::path::PathBuf;
+use synchub::connector::References;
+use synchub::intake::{Incoming, Profiles};
 use synchub::normalise as it;
 use synchub::record::Disclosure;
 use synchub::screen::{Rules, look, mask, screen_file};
@@ -232,12 +234,24 @@ fn files_are_looked_into_and_damaged_ones_do_no_harm() {
 #[test]
 fn bodies_in_any_charset_and_shape_are_answered() {
     let mut bodies = Vec::new();
-    for folder in ["tests/samples/oa", "tests/samples/native"] {
-        for entry in std::fs::read_dir(project().join(folder)).expect("samples") {
+    let mut folders = vec![
+        project().join("tests/samples/oa"),
+        project().join("tests/samples/native"),
+    ];
+    let profiles_folder = project().join("connectors/oa");
+    let profiles = Profiles::load(&profiles_folder, &References::placeholders()).expect("labels");
+    folders.extend(
+        profiles
+            .ids()
+            .iter()
+            .map(|id| profiles_folder.join(id).join("samples")),
+    );
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).expect("samples") {
             let path = entry.expect("an entry").path();
             let bytes = std::fs::read(&path).expect("readable");
             // Small ones are mutated at more telling places.
-            if bytes.len() < 12_000 {
+            if !bytes.is_empty() && bytes.len() < 12_000 {
                 bodies.push((path.display().to_string(), bytes));
             }
         }
@@ -247,10 +261,26 @@ fn bodies_in_any_charset_and_shape_are_answered() {
             for content_type in [
                 "",
                 "application/x-www-form-urlencoded",
-                "multipart/form-data; boundary=x",
+                "multipart/form-data; boundary=x-1",
+                "multipart/form-data; boundary=----synchubSample7d9f2c",
                 "text/xml; charset=gbk",
             ] {
                 let _ = it::decode_body(content_type, &bytes);
+                let named = profiles.ids().into_iter().map(|id| profiles.get(id));
+                for profile in std::iter::once(None).chain(named) {
+                    let incoming = Incoming {
+                        body: &bytes,
+                        content_type,
+                        profile,
+                    };
+                    let reading = profiles.read(incoming);
+                    if let Err(errors) = &reading.submission {
+                        prop_assert!(!errors.is_empty());
+                    }
+                    // What is read once is read so again.
+                    let again = profiles.read(incoming);
+                    prop_assert_eq!(format!("{:?}", reading), format!("{:?}", again));
+                }
             }
             if let Err(errors) = synchub::intake::parse_submission(&bytes) {
                 prop_assert!(!errors.is_empty());

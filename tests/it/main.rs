@@ -17,6 +17,7 @@ mod intake;
 mod migrate;
 mod normalise;
 mod operators;
+mod profiles;
 mod rabbitmq;
 mod replays;
 mod samples;

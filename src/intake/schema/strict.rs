@@ -14,15 +14,8 @@ const DEPTH_MAX: usize = 32;
 /// Found faults beyond this many are not told.
 const FAULTS_MAX: usize = 100;
 
-/// Returns the JSON value in `body`.
-pub(super) fn parse(body: &[u8]) -> Result<Value, Vec<FieldError>> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let detail = format!(
-            "提交内容第{}个字节处不是正确的 UTF-8 编码，请检查字符集设置。",
-            error.valid_up_to() + 1
-        );
-        vec![FieldError::new("", "encoding", detail)]
-    })?;
+/// Returns the JSON value in `text`.
+pub(in crate::intake) fn parse(text: &str) -> Result<Value, Vec<FieldError>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let faults = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_str(text);
