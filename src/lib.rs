@@ -6,7 +6,8 @@
 //!
 //! # Layout
 //! - [`record`]: the words of the house: record, delivery, hold and their states.
-//! - [`intake`]: the door for submissions; [`schema`] tells what is wrong with them in Chinese.
+//! - [`intake`]: the door for submissions in any charset and format, with the source profiles of
+//!   OA systems; [`schema`] tells what is wrong with them in Chinese.
 //! - [`normalise`] with the [`catalogue`] of units and areas: one canonical form.
 //! - [`screen`]: what may not leave. [`route`]: which platforms a record belongs on.
 //! - [`store`]: the only home of SQL, and the queue of record. [`queue`]: wake-ups.

@@ -20,7 +20,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 
 /// A verb with its sub-verb, as far as they are words and not arguments.
 fn verbs(command: &[String]) -> Vec<String> {
-    const WITH_SUB_VERBS: [&str; 3] = ["connector", "account", "replays"];
+    const WITH_SUB_VERBS: [&str; 4] = ["connector", "account", "profile", "replays"];
     let count = if WITH_SUB_VERBS.contains(&command[0].as_str()) {
         2
     } else {
@@ -32,7 +32,12 @@ fn verbs(command: &[String]) -> Vec<String> {
 #[test]
 fn every_command_and_option_in_the_documents_exists() {
     let mut seen = 0;
-    for name in ["README.md", "deploy/RUNBOOK.md", "deploy/CONNECTORS.md"] {
+    for name in [
+        "README.md",
+        "deploy/RUNBOOK.md",
+        "deploy/CONNECTORS.md",
+        "deploy/PROFILES.md",
+    ] {
         for command in commands(&document(name)) {
             let verbs = verbs(&command);
             let output = Command::new(SYNCHUB)
