@@ -54,9 +54,12 @@ pub(super) struct Document {
     pub(super) tree: Value,
 }
 
+/// Key of the content of a file that came as a part.
+pub(super) const FILE_CONTENT: &str = "content_base64";
+
 /// Whether a value is a file that came as a part: `{name, media_type, content_base64}`.
 pub(super) fn is_file(value: &Value) -> bool {
-    value["content_base64"].is_string()
+    value[FILE_CONTENT].is_string()
 }
 
 /// Reads a body.

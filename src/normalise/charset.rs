@@ -37,6 +37,10 @@ impl Charset {
                 name: "utf-8",
                 encoding: UTF_8,
             },
+            Err(_) if is_damaged(bytes) => Self {
+                name: "utf-8",
+                encoding: UTF_8,
+            },
             Ok(_) | Err(_) => Self {
                 name: gb_name(bytes),
                 encoding: GB18030,
@@ -142,6 +146,17 @@ fn without_files(bytes: &[u8], boundary: &[u8]) -> Vec<u8> {
     kept
 }
 
+/// Whether the bytes are UTF-8 with some bytes lost or changed. As GB 18030 they would often be
+/// text as well, of other letters.
+fn is_damaged(bytes: &[u8]) -> bool {
+    let (mut letters, mut damages) = (0_usize, 0_usize);
+    for chunk in bytes.utf8_chunks() {
+        letters += chunk.valid().chars().filter(|it| *it >= '\u{800}').count();
+        damages += usize::from(!chunk.invalid().is_empty());
+    }
+    letters > 4 * damages
+}
+
 fn is_doubtful(text: &str) -> bool {
     !text.is_ascii() && text.chars().all(|letter| letter < '\u{800}')
 }
@@ -191,6 +206,14 @@ mod tests {
     }
 
     #[test]
+    fn damaged_text_is_not_taken_for_another_charset() {
+        let mut bytes = "关于印发韶关市方案的通知，请遵照执行。".as_bytes().to_vec();
+        bytes.remove(7);
+        assert_eq!(charset("", &bytes), None);
+        assert_eq!(charset("text/plain; charset=gbk", &bytes), None);
+    }
+
+    #[test]
     fn a_byte_order_mark_decides_and_is_no_text() {
         let marked = decode_body("text/plain; charset=gbk", "\u{feff}关于".as_bytes()).unwrap();
         assert_eq!((marked.charset, marked.text.as_str()), ("utf-8", "关于"));
@@ -228,6 +251,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn chinese_in_gb_comes_back(text in "[\u{4e00}-\u{9fa5}，。〔〕a-z0-9]{1,120}", claims in any::<bool>()) {
+            let bytes = GB18030.encode(&text).0;
+            let claim = if claims { "charset=gbk" } else { "" };
+            // Two letters alone may be two of another script; the claim settles it.
+            if claims || std::str::from_utf8(&bytes).is_err() {
+                prop_assert_eq!(decode_body(claim, &bytes).map(|it| it.text), Some(text));
+            }
+        }
+
         #[test]
         fn any_text_comes_back_from_either(text in "\\PC{0,40}") {
             prop_assert_eq!(decode_body("", text.as_bytes()).map(|it| it.text), Some(text.trim_start_matches('\u{feff}').to_owned()));

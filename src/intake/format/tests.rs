@@ -163,7 +163,7 @@ fn parts_are_parted_where_the_boundary_stands_on_a_line_of_its_own() {
         part.to_owned(),
         "--b--".to_owned(),
         "--c\r\n\r\n--c--".to_owned(),
-        format!("--b\r\nContent-Type: a\r\n\r\n1\r\n--b--"),
+        "--b\r\nContent-Type: a\r\n\r\n1\r\n--b--".to_owned(),
         format!("--b\r\n{}\r\n\r\n1\r\n--b--", "x".repeat(HEAD_TOO_LONG)),
         part.replace(
             "form-data; name=a",

@@ -6,6 +6,7 @@ use super::detail;
 use super::given::{Given, is_blank, shown};
 use super::manifest::{BodyChoice, FieldRule};
 use super::place::{items, text_of};
+use crate::intake::format::{FILE_CONTENT, is_file};
 use crate::intake::labels::Labels;
 use crate::intake::native;
 use crate::record::{FieldError, Warning};
@@ -88,6 +89,7 @@ impl<'a> Filling<'a> {
             let files = attachment::files(rule, self.profile.base.as_deref(), found);
             add_files(&mut native, files, &mut errors);
         }
+        self.add_other_files(&mut native, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -184,6 +186,22 @@ impl<'a> Filling<'a> {
         let files = attachment::files(rule, self.profile.base.as_deref(), items(value));
         let files: Result<Vec<Value>, FieldError> = files.collect();
         Ok(Some(Value::Array(files?)))
+    }
+
+    /// Adds the parts that are files and go by a name of their own: nothing that was sent is lost.
+    fn add_other_files(&self, native: &mut Map<String, Value>, errors: &mut Vec<FieldError>) {
+        let rule = self.profile.manifest.attachments.as_ref();
+        let Some(rule) = rule.filter(|it| it.content.as_deref() == Some(FILE_CONTENT)) else {
+            return;
+        };
+        for (name, value) in self.given.iter() {
+            let is_known = self.profile.is_named(name) || self.labels.field(name).is_some();
+            if is_known || is_blank(value) || !items(value).iter().all(is_file) {
+                continue;
+            }
+            let files = attachment::files(rule, None, items(value));
+            add_files(native, files, errors);
+        }
     }
 
     /// Leaves out what is only there because forms have the field: a project of which nothing but
