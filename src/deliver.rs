@@ -4,20 +4,7 @@
 //! told by its [`crate::connector`]; what is due and what became of it lives in [`crate::store`].
 //! It never takes submissions in; [`crate::intake`] does, and both meet in the store.
 //!
-//! # The life of a delivery
-//! | state | event | next state |
-//! |---|---|---|
-//! | queued, retrying | claimed | sending |
-//! | sending | ok | delivered (withdrawn, when it shall be gone) |
-//! | sending | nothing of it ever left, and it shall be gone | skipped |
-//! | sending | try later, no answer, no connection | retrying |
-//! | sending | refused, unrecognised and not found, patience at an end | failed |
-//! | sending | lease ran out (crash) | sending, claimed by another, in doubt |
-//! | sending | settled, but a newer version came meanwhile | queued |
-//! | delivered | read back and equal | confirmed |
-//! | any | correction | queued |
-//! | any | withdrawal | queued (what never left: skipped) |
-//! | failed and others | replay | queued |
+//! Where a delivery goes with each outcome is told by [`crate::record::life`].
 
 mod attempt;
 mod evidence;

@@ -5,7 +5,8 @@
 //! transaction) → [`queue`] → [`deliver`] (with a [`connector`]) → platform → [`store`].
 //!
 //! # Layout
-//! - [`record`]: the words of the house: record, delivery, hold and their states.
+//! - [`record`]: the words of the house: record, delivery, hold and their states; [`record::life`]
+//!   decides where a delivery goes, whatever happens to it.
 //! - [`intake`]: the door for submissions in any charset and format, with the source profiles of
 //!   OA systems; [`schema`] tells what is wrong with them in Chinese.
 //! - [`normalise`] with the [`catalogue`] of units and areas: one canonical form.

@@ -7,6 +7,7 @@
 mod appearance;
 mod change;
 mod id;
+pub mod life;
 mod state;
 mod submission;
 

@@ -219,19 +219,10 @@ impl Bench {
         let began = Instant::now();
         loop {
             let delivery = self.delivery().await?;
-            let open = match delivery.state {
-                DeliveryState::Queued | DeliveryState::Sending | DeliveryState::Retrying => true,
-                DeliveryState::Held
-                | DeliveryState::Delivered
-                | DeliveryState::Confirmed
-                | DeliveryState::Failed
-                | DeliveryState::Withdrawn
-                | DeliveryState::Skipped => false,
-            };
             if let Some(problem) = self.world.problems().first() {
                 return Err(problem.clone());
             }
-            if !open {
+            if !delivery.state.is_on_its_way() {
                 return Ok(delivery);
             }
             if began.elapsed() > SETTLE_MAX {

@@ -40,6 +40,19 @@ impl DeliveryState {
         Self::Skipped,
     ];
 
+    /// Returns whether a sender has it or will take it by itself.
+    pub fn is_on_its_way(self) -> bool {
+        match self {
+            Self::Queued | Self::Sending | Self::Retrying => true,
+            Self::Held
+            | Self::Delivered
+            | Self::Confirmed
+            | Self::Failed
+            | Self::Withdrawn
+            | Self::Skipped => false,
+        }
+    }
+
     /// Returns the word used in JSON, SQL and logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -25,12 +25,12 @@ const CLAIMS_MAX: i64 = 1000;
 #[derive(Debug, Clone)]
 pub(super) struct ClaimRequest {
     pub(super) platform: String,
-    ids: Option<Vec<DeliveryId>>,
-    limit: i64,
+    pub(super) ids: Option<Vec<DeliveryId>>,
+    pub(super) limit: i64,
     pub(super) lease_owner: String,
-    now: i64,
+    pub(super) now: i64,
     /// Only what was due by then; not after `now`.
-    due_by: i64,
+    pub(super) due_by: i64,
     pub(super) lease_until: i64,
 }
 

@@ -1,5 +1,6 @@
 //! What a sender gets when it claims a delivery, and what it hands back.
 
+use crate::record::life::Outcome;
 use crate::record::{AttemptId, DeliveryId, RecordId, Wanted};
 use serde_json::Value;
 
@@ -62,7 +63,7 @@ pub struct Settlement {
     pub now: i64,
 }
 
-/// What became of a claimed delivery.
+/// What became of a claimed delivery; where it goes from there is told by [`crate::record::life`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Settled {
     /// The platform said yes: `delivered`.
@@ -122,6 +123,28 @@ pub enum Settled {
         /// Whether the platform may have acted all the same.
         in_doubt: bool,
     },
+}
+
+impl Settled {
+    /// Returns what kind of outcome it is; [`crate::record::life`] knows what that means.
+    pub fn kind(&self) -> Outcome {
+        match self {
+            Self::Shown { .. } => Outcome::Accepted,
+            Self::Confirmed { .. } => Outcome::Confirmed,
+            Self::StillUnderReview { .. } => Outcome::NotVisible,
+            Self::Gone { forget_remote } => Outcome::TakenDown {
+                forget_remote: *forget_remote,
+            },
+            Self::Skipped => Outcome::NotNeeded,
+            Self::Retry { in_doubt, .. } => Outcome::TryAgain {
+                in_doubt: *in_doubt,
+            },
+            Self::Postponed { .. } => Outcome::NotTried,
+            Self::Failed { in_doubt, .. } => Outcome::NeedsPerson {
+                in_doubt: *in_doubt,
+            },
+        }
+    }
 }
 
 /// One try as it will be stored. Secrets are masked by the sender.

@@ -185,7 +185,7 @@ impl Store {
     }
 }
 
-async fn carry_out(
+pub(super) async fn carry_out(
     tx: &mut Tx,
     delivery: &DeliveryId,
     work: &HandWork,

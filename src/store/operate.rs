@@ -3,10 +3,11 @@
 use super::db::Tx;
 use super::event::{RecordChange, tell_records};
 use super::platform::{Act, insert_act, new_act_id};
-use super::steer::{Change, Deliveries, Intent, move_deliveries};
+use super::steer::{Change, Deliveries, move_deliveries};
 use super::submit::{Known, NewVersion, insert_versions, parse_json, read_by_ids};
 use super::{RecordHead, RecordState, Store, StoreError, db::on};
 use crate::clock::now_ms;
+use crate::record::life::Intent;
 use crate::record::{Action, Hold, HoldCode, RecordId};
 use serde_json::json;
 

@@ -133,15 +133,10 @@ impl Store {
         let failed = StoreError::while_doing("override a field");
         let now = now_ms();
         let mut tx = self.pools().writer.begin_write().await.map_err(&failed)?;
-        let sent = on!(&mut tx, |c| sqlx::query(SEND)
-            .bind(new.delivery.as_str())
-            .bind(new.version)
-            .bind(now)
-            .execute(&mut **c)
+        let sent = send(&mut tx, new.delivery.as_str(), new.version, now)
             .await
-            .map(|done| done.rows_affected()))
-        .map_err(&failed)?;
-        if sent == 0 {
+            .map_err(&failed)?;
+        if !sent {
             return Ok(false);
         }
         write(&mut tx, new, now).await.map_err(&failed)?;
@@ -175,6 +170,22 @@ impl Store {
             .collect();
         patched(document, &patches, delivery)
     }
+}
+
+/// Makes a delivery due; returns whether that was possible.
+pub(super) async fn send(
+    tx: &mut Tx,
+    id: &str,
+    version: i64,
+    now: i64,
+) -> Result<bool, sqlx::Error> {
+    on!(tx, |c| sqlx::query(SEND)
+        .bind(id)
+        .bind(version)
+        .bind(now)
+        .execute(&mut **c)
+        .await
+        .map(|done| done.rows_affected() == 1))
 }
 
 async fn write(tx: &mut Tx, new: &NewOverride, now: i64) -> Result<(), sqlx::Error> {

@@ -267,6 +267,8 @@ const PLATFORMS: &str = "SELECT DISTINCT d.platform FROM replay_items i \
 #[cfg(test)]
 pub(super) use select::filter_texts;
 #[cfg(test)]
+pub(super) use switch::GIVE_BACK;
+#[cfg(test)]
 pub(super) fn shared() -> Vec<&'static str> {
     [
         &[REPLAY, REPLAYS, SAME, INSERT, FROZEN, PLATFORMS][..],
@@ -395,7 +397,7 @@ async fn same(tx: &mut Tx, hash: &str) -> Result<Option<ReplayId>, sqlx::Error> 
     Ok(found.map(|(id,)| id.into()))
 }
 
-async fn insert(tx: &mut Tx, id: &ReplayId, new: &NewReplay) -> Result<(), sqlx::Error> {
+pub(super) async fn insert(tx: &mut Tx, id: &ReplayId, new: &NewReplay) -> Result<(), sqlx::Error> {
     let now = now_ms();
     let rate = new.rate_per_s.map(i64::from);
     // The first of a slow rate need not wait.
@@ -414,6 +416,19 @@ async fn insert(tx: &mut Tx, id: &ReplayId, new: &NewReplay) -> Result<(), sqlx:
         .execute(&mut **c)
         .await
         .map(drop))
+}
+
+/// Replays all that may be, at once; returns how many.
+#[cfg(test)]
+pub(super) async fn start_everything(
+    tx: &mut Tx,
+    new: &NewReplay,
+    now: i64,
+) -> Result<usize, sqlx::Error> {
+    let id = ReplayId::generate();
+    insert(tx, &id, new).await?;
+    select::freeze(tx, &id, &new.selection, new.way).await?;
+    step::start_all(tx, &id, now, new.way).await
 }
 
 async fn finish(

@@ -52,6 +52,17 @@ static INSERT_ATTEMPTS: Bulk = Bulk::new(
      WHERE TRUE ON CONFLICT (id) DO NOTHING",
 );
 
+/// Where a delivery belongs that nobody works on and nothing has come of, as
+/// [`crate::record::life`] says.
+macro_rules! resting {
+    () => {
+        "CASE WHEN held THEN 'held' \
+         WHEN wanted = 'shown' AND shown_version = version THEN 'delivered' \
+         WHEN deliveries.tries > 0 THEN 'retrying' ELSE 'queued' END"
+    };
+}
+pub(super) use resting;
+
 /// Every decision is made inside the one statement, on the row as it is at that moment: a
 /// version that came meanwhile makes the row due again, a hold that came meanwhile stops it;
 /// what is known about the platform (`shown_version`, `remote_id`) is kept in any case.
@@ -76,9 +87,12 @@ static SETTLE: Bulk = Bulk::new(
         ("failure_group", Kind::Text),
         ("now", Kind::Int),
     ],
-    "UPDATE deliveries SET \
+    concat!(
+        "UPDATE deliveries SET \
      state = CASE WHEN held THEN 'held' WHEN version > given.sent_version THEN 'queued' \
-     ELSE given.state END, \
+     WHEN given.state = 'resting' THEN ",
+        resting!(),
+        " ELSE given.state END, \
      due_at = CASE WHEN held THEN NULL WHEN version > given.sent_version THEN given.now \
      ELSE given.due_at END, \
      settled = CASE given.settles WHEN 'all' THEN claimed WHEN 'one' THEN settled + 1 \
@@ -89,7 +103,7 @@ static SETTLE: Bulk = Bulk::new(
      first_tried_at = CASE WHEN version > given.sent_version OR given.tries = 'none' THEN NULL \
      WHEN given.tries = 'more' THEN COALESCE(first_tried_at, given.tried_at) \
      ELSE first_tried_at END, \
-     progress = CASE WHEN given.state IN ('retrying', 'queued', 'failed') \
+     progress = CASE WHEN given.state IN ('retrying', 'resting', 'failed') \
      AND version = given.sent_version THEN COALESCE(given.progress, deliveries.progress) \
      ELSE NULL END, \
      shown_version = CASE given.shows WHEN 'this' THEN given.sent_version \
@@ -112,23 +126,24 @@ static SETTLE: Bulk = Bulk::new(
      updated_at = given.now \
      FROM given WHERE deliveries.id = given.id AND claimed = given.token \
      AND deliveries.state = 'sending' \
-     RETURNING deliveries.id, deliveries.claimed",
+     RETURNING deliveries.id, deliveries.claimed"
+    ),
 );
 
 /// Not a try, and a doubt of earlier claims stays.
-static RELEASE: Bulk = Bulk::new(
+pub(super) static RELEASE: Bulk = Bulk::new(
     &[("id", Kind::Text), ("token", Kind::Int), ("now", Kind::Int)],
-    "UPDATE deliveries SET \
-     state = CASE WHEN held THEN 'held' \
-     WHEN wanted = 'shown' AND shown_version = version THEN 'delivered' \
-     WHEN tries > 0 THEN 'retrying' ELSE 'queued' END, \
-     due_at = CASE WHEN held THEN NULL ELSE given.now END, settled = settled + 1, \
+    concat!(
+        "UPDATE deliveries SET state = ",
+        resting!(),
+        ", due_at = CASE WHEN held THEN NULL ELSE given.now END, settled = settled + 1, \
      lease_owner = NULL, lease_until = NULL, updated_at = given.now \
-     FROM given WHERE deliveries.id = given.id AND claimed = given.token AND state = 'sending'",
+     FROM given WHERE deliveries.id = given.id AND claimed = given.token AND state = 'sending'"
+    ),
 );
 
 /// As after a crash: due at once, and in doubt.
-static ABANDON: Bulk = Bulk::new(
+pub(super) static ABANDON: Bulk = Bulk::new(
     &[("id", Kind::Text), ("token", Kind::Int), ("now", Kind::Int)],
     "UPDATE deliveries SET due_at = CASE WHEN held THEN NULL ELSE given.now END, \
      lease_owner = NULL, lease_until = given.now, updated_at = given.now \
@@ -260,24 +275,24 @@ pub(super) async fn settle(
 
 /// Hands claims back.
 pub(super) async fn release(tx: &mut Tx, claims: &[&(DeliveryId, i64)]) -> Result<(), StoreError> {
-    end_claims(&RELEASE, tx, claims)
+    end_claims(&RELEASE, tx, claims, now_ms())
         .await
         .map_err(StoreError::while_doing("release claims"))
 }
 
 /// Gives claims up.
 pub(super) async fn abandon(tx: &mut Tx, claims: &[&(DeliveryId, i64)]) -> Result<(), StoreError> {
-    end_claims(&ABANDON, tx, claims)
+    end_claims(&ABANDON, tx, claims, now_ms())
         .await
         .map_err(StoreError::while_doing("give claims up"))
 }
 
-async fn end_claims(
+pub(super) async fn end_claims(
     bulk: &'static Bulk,
     tx: &mut Tx,
     claims: &[&(DeliveryId, i64)],
+    now: i64,
 ) -> Result<(), sqlx::Error> {
-    let now = now_ms();
     let given: Vec<_> = claims
         .iter()
         .map(|(delivery, token)| cells![delivery.as_str(), *token, now])

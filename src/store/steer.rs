@@ -1,27 +1,14 @@
-//! Where each delivery of a record goes when the record changes.
+//! Moves the deliveries of a record when the record changes.
 //!
-//! One pure function decides for one row, so that the rules can be read and tested in one place;
-//! [`move_deliveries`] reads the rows, locked on PostgreSQL, and writes what was decided.
+//! [`crate::record::life`] decides for each row; [`move_deliveries`] reads the rows, locked on
+//! PostgreSQL, and writes what was decided.
 
 use super::bulk::{Bulk, Kind, cells};
 use super::db::{Tx, row};
 use super::{DeliveryHead, StoreError};
+use crate::record::life::{self, Due, Event, Intent, Standing};
 use crate::record::{DeliveryId, DeliveryState, RecordId, Wanted};
 use std::collections::HashMap;
-
-/// What a change of the record means for its deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Intent {
-    /// Routed platforms show the new version, others nothing.
-    Show,
-    /// No platform shows anything.
-    Gone,
-    /// Nothing is sent until a person releases the record. A version that passed the gate
-    /// earlier and is (or may be) shown stays as it is.
-    Hold,
-    /// As `Hold`, but the document is no longer public: what is shown is taken down.
-    Seal,
-}
 
 /// A record that has got a new version.
 #[derive(Debug, Clone)]
@@ -47,13 +34,15 @@ row! {
         due_at: Option<i64>,
         claimed: i64,
         lease_until: Option<i64>,
+        tries: i64,
         shown_version: Option<i64>,
+        remote_id: Option<String>,
         remote_url: Option<String>,
         updated_at: i64,
     }
 }
 
-/// One delivery, its words understood.
+/// Where a delivery goes.
 #[derive(Debug, Clone, PartialEq)]
 struct Position {
     wanted: Wanted,
@@ -66,7 +55,8 @@ struct Position {
 static OF_RECORDS: Bulk = Bulk::locking(
     &[("record_id", Kind::Text)],
     "SELECT d.id, d.record_id, d.platform, d.wanted, d.version, d.state, d.held, d.due_at, \
-     d.claimed, d.lease_until, d.shown_version, d.remote_url, d.updated_at \
+     d.claimed, d.lease_until, d.tries, d.shown_version, d.remote_id, d.remote_url, \
+     d.updated_at \
      FROM given JOIN deliveries d ON d.record_id = given.record_id",
     " FOR UPDATE OF d",
 );
@@ -163,7 +153,7 @@ pub(super) async fn move_deliveries(
         let mut heads = Vec::new();
         for row in before.of(change.record_id) {
             let mut head = row.head()?;
-            if let Some(position) = steer(row, &row.position()?, change) {
+            if let Some(position) = steer(row, change)? {
                 head.wanted = position.wanted;
                 head.version = position.version;
                 head.state = position.state;
@@ -186,70 +176,27 @@ pub(super) async fn move_deliveries(
 }
 
 /// Returns where the row goes; `None` when the change does not concern it.
-fn steer(row: &DeliveryRow, now: &Position, change: &Change<'_>) -> Option<Position> {
-    let routed = change.platforms.contains(&row.platform);
-    let ever_left = row.claimed > 0 || row.shown_version.is_some();
-    let taken_down = now.wanted == Wanted::Gone
-        && matches!(now.state, DeliveryState::Withdrawn | DeliveryState::Skipped);
-    let send = |wanted| Some(send(row, now, wanted, change));
-    let hold = |version| Some(hold(now, version));
-    match change.intent {
-        Intent::Show if routed => send(Wanted::Shown),
-        Intent::Show | Intent::Gone if taken_down => Some(Position {
-            version: change.version,
-            ..now.clone()
-        }),
-        Intent::Show | Intent::Gone if ever_left => send(Wanted::Gone),
-        Intent::Show | Intent::Gone => Some(Position {
-            wanted: Wanted::Gone,
-            version: change.version,
-            state: DeliveryState::Skipped,
-            held: false,
-            due_at: None,
-        }),
-        Intent::Hold | Intent::Seal if taken_down && !routed => None,
-        Intent::Hold | Intent::Seal if taken_down || !ever_left => hold(change.version),
-        Intent::Seal => send(Wanted::Gone),
-        // A take-down that is still on its way must go on.
-        Intent::Hold if now.wanted == Wanted::Gone => None,
-        Intent::Hold => hold(now.version),
-    }
-}
-
-/// Due at once; a row that a sender holds right now stays with that sender, who will find at
-/// settling that there is something newer.
-fn send(row: &DeliveryRow, now: &Position, wanted: Wanted, change: &Change<'_>) -> Position {
-    let sending = now.state == DeliveryState::Sending;
-    Position {
-        wanted,
-        version: change.version,
-        state: if sending {
-            DeliveryState::Sending
-        } else {
-            DeliveryState::Queued
+fn steer(row: &DeliveryRow, change: &Change<'_>) -> Result<Option<Position>, StoreError> {
+    let event = Event::RecordChanged {
+        intent: change.intent,
+        routed: change.platforms.contains(&row.platform),
+    };
+    let step = life::next(&row.standing()?, event);
+    Ok(step.map(|step| Position {
+        wanted: step.wanted,
+        version: match step.newest {
+            true => change.version,
+            false => row.version,
         },
-        held: false,
-        due_at: if sending {
-            row.lease_until
-        } else {
-            Some(change.now)
+        state: step.state,
+        held: step.held,
+        due_at: match step.due {
+            Due::Never | Due::AsTold => None,
+            Due::Now => Some(change.now),
+            Due::LeaseEnd => row.lease_until,
+            Due::Same => row.due_at,
         },
-    }
-}
-
-/// Never due; what a sender does right now ends in `held`.
-fn hold(now: &Position, version: i64) -> Position {
-    Position {
-        wanted: Wanted::Shown,
-        version,
-        state: if now.state == DeliveryState::Sending {
-            DeliveryState::Sending
-        } else {
-            DeliveryState::Held
-        },
-        held: true,
-        due_at: None,
-    }
+    }))
 }
 
 fn missing_platforms<'a>(
@@ -276,10 +223,7 @@ fn open(platform: &str, change: &Change<'_>) -> DeliveryHead {
         platform: platform.to_owned(),
         wanted: Wanted::Shown,
         version: change.version,
-        state: match change.intent {
-            Intent::Show | Intent::Gone => DeliveryState::Queued,
-            Intent::Hold | Intent::Seal => DeliveryState::Held,
-        },
+        state: life::opened(change.intent),
         shown_version: None,
         remote_url: None,
         updated_at: change.now,
@@ -334,13 +278,16 @@ async fn write_opened(
 }
 
 impl DeliveryRow {
-    fn position(&self) -> Result<Position, StoreError> {
-        Ok(Position {
-            wanted: parse_wanted(&self.wanted, &self.id)?,
-            version: self.version,
+    fn standing(&self) -> Result<Standing, StoreError> {
+        let wanted = parse_wanted(&self.wanted, &self.id)?;
+        Ok(Standing {
+            wanted,
             state: parse_state(&self.state, &self.id)?,
             held: self.held,
-            due_at: self.due_at,
+            ever_left: self.claimed > 0 || self.shown_version.is_some(),
+            is_shown: wanted == Wanted::Shown && self.shown_version == Some(self.version),
+            was_tried: self.tries > 0,
+            has_remote: self.remote_id.is_some(),
         })
     }
 

@@ -5,6 +5,7 @@ use crate::record::*;
 
 mod claiming;
 mod events;
+mod life;
 mod operating;
 mod replaying;
 mod statements;

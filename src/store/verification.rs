@@ -11,6 +11,8 @@ use super::platform::{Act, insert_act, new_act_id};
 use super::{Store, StoreError};
 use crate::clock::now_ms;
 use crate::record::{Appearance, DeliveryId, RecordId, VerificationId};
+#[cfg(test)]
+pub(super) use look::note;
 pub use look::{Look, LookOutcome};
 use serde::Serialize;
 use serde_json::json;

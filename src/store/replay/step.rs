@@ -205,6 +205,18 @@ async fn start(
         .await)
 }
 
+/// Makes everything due that waits; returns how many.
+#[cfg(test)]
+pub(super) async fn start_all(
+    tx: &mut Tx,
+    id: &ReplayId,
+    now: i64,
+    way: ReplayWay,
+) -> Result<usize, sqlx::Error> {
+    mark(tx, id, now, super::REPLAY_MAX).await?;
+    Ok(start(tx, id, now, way).await?.len())
+}
+
 async fn finish(
     tx: &mut Tx,
     id: &ReplayId,

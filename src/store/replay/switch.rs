@@ -33,7 +33,7 @@ const CANCEL: &str = "UPDATE replays SET state = 'cancelled', phase = 'cancelled
      ended_at = CAST($4 AS BIGINT) \
      WHERE id = $1 AND phase IN ('running', 'paused', 'stopped')";
 /// What was not tried yet goes back to what it was, unless the record changed meanwhile.
-const GIVE_BACK: &str = "UPDATE deliveries SET state = i.state_before, due_at = i.due_before, \
+pub(in crate::store) const GIVE_BACK: &str = "UPDATE deliveries SET state = i.state_before, due_at = i.due_before, \
      settled = i.settled_before, tries = i.tries_before, first_tried_at = i.first_tried_before, \
      shown_version = i.shown_before, remote_id = i.remote_id_before, \
      remote_url = i.remote_url_before, updated_at = i.updated_before FROM replay_items i \

@@ -1,10 +1,14 @@
-//! What each outcome means for the columns of a delivery: a pure function.
+//! What each outcome means for the columns of a delivery, in the words of [`super::SETTLE`].
 
 use super::super::{Settled, Settlement};
+use crate::record::life::{Claims, Due, Shows, Tries, ended};
+
+/// The word for "it was not tried": the statement finds out where it belongs.
+pub(super) const RESTING: &str = "resting";
 
 /// What an outcome means for the columns of a delivery.
-#[derive(Default)]
 pub(super) struct Effect<'a> {
+    /// A state, or [`RESTING`].
     pub(super) state: &'static str,
     pub(super) due_at: Option<i64>,
     /// `all`: every claim so far is accounted for; `one`: this one as if it had not been;
@@ -23,86 +27,69 @@ pub(super) struct Effect<'a> {
 
 /// Returns what the outcome of `settlement` means.
 pub(super) fn effect(settlement: &Settlement) -> Effect<'_> {
-    let plain = Effect {
-        settles: "all",
-        tries: "none",
-        shows: "same",
-        ..Effect::default()
-    };
-    let settles = |in_doubt: bool| if in_doubt { "none" } else { "all" };
+    let ending = ended(settlement.outcome.kind());
     let attempt = &settlement.attempt;
-    match &settlement.outcome {
+    let (told, remote, failure) = match &settlement.outcome {
         Settled::Shown {
             remote_id,
             remote_url,
             check_at,
-        } => Effect {
-            state: "delivered",
-            due_at: *check_at,
-            shows: "this",
-            remote_id: remote_id.as_deref(),
-            remote_url: remote_url.as_deref(),
-            ..plain
-        },
+        } => (*check_at, [remote_id, remote_url], [None; 5]),
         Settled::Confirmed {
             remote_id,
             remote_url,
-        } => Effect {
-            state: "confirmed",
-            shows: "this",
-            remote_id: remote_id.as_deref(),
-            remote_url: remote_url.as_deref(),
-            ..plain
-        },
-        Settled::StillUnderReview { check_at } => Effect {
-            state: "delivered",
-            due_at: *check_at,
-            tries: "more",
-            ..plain
-        },
-        Settled::Gone { forget_remote } => Effect {
-            state: "withdrawn",
-            shows: if *forget_remote { "forget" } else { "nothing" },
-            ..plain
-        },
-        Settled::Skipped => Effect {
-            state: "skipped",
-            ..plain
-        },
-        Settled::Retry { due_at, in_doubt } => Effect {
-            state: "retrying",
-            due_at: Some(*due_at),
-            settles: settles(*in_doubt),
-            tries: "more",
-            failure: [
-                Some(&attempt.stage),
-                Some(&attempt.verdict),
-                Some(&attempt.code),
-                Some(&attempt.message),
-                None,
-            ],
-            ..plain
-        },
-        Settled::Postponed { due_at } => Effect {
-            state: "queued",
-            due_at: Some(*due_at),
-            settles: "one",
-            tries: "same",
-            ..plain
-        },
+        } => (None, [remote_id, remote_url], [None; 5]),
+        Settled::StillUnderReview { check_at } => (*check_at, [&None; 2], [None; 5]),
+        Settled::Gone { .. } | Settled::Skipped => (None, [&None; 2], [None; 5]),
+        Settled::Retry { due_at, .. } => {
+            let cause = [
+                &attempt.stage,
+                &attempt.verdict,
+                &attempt.code,
+                &attempt.message,
+            ];
+            let [stage, class, code, text] = cause.map(|part| Some(part.as_str()));
+            let failure = [stage, class, code, text, None];
+            (Some(*due_at), [&None; 2], failure)
+        }
+        Settled::Postponed { due_at } => (Some(*due_at), [&None; 2], [None; 5]),
         Settled::Failed {
             stage,
             class,
             code,
             text,
             group,
-            in_doubt,
-        } => Effect {
-            state: "failed",
-            settles: settles(*in_doubt),
-            tries: "more",
-            failure: [stage, class, code, text, group].map(|part| Some(part.as_str())),
-            ..plain
+            ..
+        } => {
+            let failure = [stage, class, code, text, group].map(|part| Some(part.as_str()));
+            (None, [&None; 2], failure)
+        }
+    };
+    let [remote_id, remote_url] = remote.map(Option::as_deref);
+    Effect {
+        state: ending.state.map_or(RESTING, |state| state.as_str()),
+        due_at: match ending.due {
+            Due::AsTold => told,
+            Due::Never | Due::Now | Due::LeaseEnd | Due::Same => None,
         },
+        settles: match ending.claims {
+            Claims::AllSettled => "all",
+            Claims::OneSettled => "one",
+            Claims::Same | Claims::InDoubt => "none",
+        },
+        tries: match ending.tries {
+            Tries::None => "none",
+            Tries::More => "more",
+            Tries::Same => "same",
+        },
+        shows: match ending.shows {
+            Shows::This => "this",
+            Shows::Nothing => "nothing",
+            Shows::Forget => "forget",
+            Shows::Same => "same",
+        },
+        remote_id,
+        remote_url,
+        failure,
     }
 }

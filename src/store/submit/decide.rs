@@ -1,9 +1,9 @@
 //! What becomes of one submission, given what is known: a pure function.
 
-use super::super::steer::Intent;
 use super::super::{NewSubmission, RecordState};
 use super::read::{Known, KnownKey};
 use super::twin::document_key;
+use crate::record::life::Intent;
 use crate::record::{Action, FieldChange, Hold, HoldCode, RecordId, Warning};
 
 /// What to do with one submission.

@@ -271,7 +271,7 @@ struct Found {
 
 /// What became of one look.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Noted {
+pub(in crate::store) enum Noted {
     Counted,
     /// It was only delivered before.
     Confirmed,
@@ -292,7 +292,11 @@ impl Found {
     }
 }
 
-async fn note(tx: &mut Tx, verification: &Verification, look: &Look) -> Result<Noted, sqlx::Error> {
+pub(in crate::store) async fn note(
+    tx: &mut Tx,
+    verification: &Verification,
+    look: &Look,
+) -> Result<Noted, sqlx::Error> {
     let (unchanged,): (i64,) = on!(&mut *tx, |c| sqlx::query_as(UNCHANGED)
         .bind(look.delivery.as_str())
         .bind(look.token)

@@ -9,17 +9,18 @@ use crate::clock::now_ms;
 use crate::store::StoreError;
 use crate::store::claim::{Renewal, renew};
 use crate::store::db::{Tx, on};
+use crate::store::settle::resting;
 use std::collections::HashMap;
 use std::time::Duration;
 
 /// Owner, platform and end name one claim: [`Leases::note`] keeps the ends apart.
-const HAND_BACK: &str = "UPDATE deliveries SET \
-     state = CASE WHEN held THEN 'held' \
-     WHEN wanted = 'shown' AND shown_version = version THEN 'delivered' \
-     WHEN tries > 0 THEN 'retrying' ELSE 'queued' END, \
-     due_at = CASE WHEN held THEN NULL ELSE CAST($4 AS BIGINT) END, settled = settled + 1, \
+const HAND_BACK: &str = concat!(
+    "UPDATE deliveries SET state = ",
+    resting!(),
+    ", due_at = CASE WHEN held THEN NULL ELSE CAST($4 AS BIGINT) END, settled = settled + 1, \
      lease_owner = NULL, lease_until = NULL, updated_at = CAST($4 AS BIGINT) \
-     WHERE platform = $1 AND state = 'sending' AND lease_owner = $2 AND lease_until = $3";
+     WHERE platform = $1 AND state = 'sending' AND lease_owner = $2 AND lease_until = $3"
+);
 #[cfg(test)]
 pub(in crate::store) const SHARED: [&str; 1] = [HAND_BACK];
 
