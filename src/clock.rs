@@ -1,12 +1,23 @@
 //! The one place where the hub reads the clock.
 
+use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+thread_local! {
+    /// How far the clock of this thread is off.
+    static LEAPT_MS: Cell<i64> = const { Cell::new(0) };
+}
 
 /// Returns the time now in milliseconds since 1970-01-01 UTC.
 pub fn now_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as i64)
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64) + LEAPT_MS.get()
+}
+
+/// Sets the clock of this thread alone, a whole hub on a runtime of one thread included, forward
+/// or back by `ms`: for tests of what a clock that leaps does.
+pub fn leap(ms: i64) {
+    LEAPT_MS.set(LEAPT_MS.get() + ms);
 }
 
 /// Returns `time_ms` (milliseconds since 1970) as RFC 3339 in China Standard Time, to the second.

@@ -4,6 +4,7 @@
 //! One sender's trouble never touches another platform: each has its own tasks, connections,
 //! session and limits.
 
+mod alone;
 mod batch;
 mod note;
 mod verify;
@@ -19,6 +20,7 @@ use crate::failpoint::{Point, reach};
 use crate::queue::{Queue, Receipt};
 use crate::record::DeliveryId;
 use crate::store::{Claim, Passage, PauseMode, Store};
+use alone::Alone;
 use batch::{Named, Part};
 use futures_util::FutureExt;
 use note::note;
@@ -60,6 +62,7 @@ pub(super) struct Sender {
     pub(super) pace: Pace,
     surroundings: Surroundings,
     in_hand: Arc<Semaphore>,
+    alone: Alone,
     tasks: TaskTracker,
 }
 
@@ -79,6 +82,7 @@ impl Sender {
             sessions: Sessions::default(),
             pace: Pace::new(&connector, share, surroundings.shutdown.clone()),
             in_hand: Arc::new(Semaphore::new(limits.concurrency * IN_HAND_PER_FLIGHT)),
+            alone: Alone::default(),
             tasks: TaskTracker::new(),
             surroundings,
             connector,
@@ -306,6 +310,7 @@ impl Sender {
     /// Handles one claim; returns whether nothing is left to do for it here, as far as the store
     /// knows.
     async fn handle(&self, claim: Claim, claimed_at: Instant) -> bool {
+        let _alone = self.alone.with(&claim.delivery).await;
         let Some(in_flight) = self.pace.flight().await else {
             self.hand_back(&claim).await;
             return false;

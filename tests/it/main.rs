@@ -14,6 +14,7 @@ mod fuzz;
 mod house;
 mod hub;
 mod intake;
+mod life;
 mod migrate;
 mod normalise;
 mod operators;
