@@ -354,9 +354,13 @@ impl Attempt<'_> {
         cause.failed(&self.connector.id, in_doubt)
     }
 
-    /// An earlier doubt ends only with an answer about the object itself.
+    /// A doubt ends only with the answer that there is nothing. What was found is known to this
+    /// attempt alone, so that the next one has to ask again.
     fn is_still_in_doubt(&self) -> bool {
-        self.claim.in_doubt && self.looked_up.is_none()
+        match self.looked_up {
+            Some(looked_up) => looked_up.found,
+            None => self.claim.in_doubt,
+        }
     }
 
     fn settlement(self, outcome: Settled, started_at: i64) -> Settlement {

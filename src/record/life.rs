@@ -13,6 +13,7 @@
 //! | withdrawn, or routed elsewhere | queued | queued | sending | queued | queued | queued | queued | withdrawn | queued |
 //! | … that never left | skipped | skipped |  |  |  |  |  |  | skipped |
 //! | … that is taken down | queued | queued | sending | queued |  |  | queued | withdrawn | skipped |
+//! | … whose take-down was given up | queued | queued | sending | queued |  |  | queued |  | queued |
 //! | held | held | held | sending | held | held | held | held | held | held |
 //! | … that never left | held | held |  |  |  |  |  |  | held |
 //! | … that is to be gone |  |  |  |  |  |  |  | held | held |
@@ -64,6 +65,8 @@ pub struct Standing {
     pub held: bool,
     /// A sender has had it, or something of it is shown: the platform may know of it.
     pub ever_left: bool,
+    /// The platform is known to show some version.
+    pub shows_some: bool,
     /// The platform is known to show the very version that is wanted.
     pub is_shown: bool,
     /// This version was tried without success.
@@ -408,8 +411,9 @@ fn resting(now: &Standing) -> DeliveryState {
 }
 
 fn record_changed(now: &Standing, intent: Intent, routed: bool) -> Option<Step> {
-    let taken_down = now.wanted == Wanted::Gone
-        && matches!(now.state, DeliveryState::Withdrawn | DeliveryState::Skipped);
+    // A take-down that was given up is skipped, too, and what it should remove is still there.
+    let is_over = matches!(now.state, DeliveryState::Withdrawn | DeliveryState::Skipped);
+    let taken_down = now.wanted == Wanted::Gone && is_over && !now.shows_some;
     match intent {
         Intent::Show if routed => Some(send(now, Wanted::Shown)),
         Intent::Show | Intent::Gone if taken_down => Some(Step {

@@ -285,6 +285,7 @@ impl DeliveryRow {
             state: parse_state(&self.state, &self.id)?,
             held: self.held,
             ever_left: self.claimed > 0 || self.shown_version.is_some(),
+            shows_some: self.shown_version.is_some(),
             is_shown: wanted == Wanted::Shown && self.shown_version == Some(self.version),
             was_tried: self.tries > 0,
             has_remote: self.remote_id.is_some(),

@@ -146,8 +146,25 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Something goes wrong with a record, and before it is put right the next thing happens.
+fn troubles() -> impl Strategy<Value = Vec<Step>> {
+    let start = (0..RECORDS, 0..PLATFORMS.len(), faults(), 15_u64..50);
+    (start, steps()).prop_map(|((record, platform, fault, ms), next)| {
+        vec![
+            Step::Trouble { platform, fault },
+            Step::Post { record, mask: 7 },
+            Step::Work { ms },
+            next,
+        ]
+    })
+}
+
 fn stories() -> impl Strategy<Value = Story> {
-    proptest::collection::vec(steps(), 4..28).prop_map(Story)
+    let part = prop_oneof![
+        5 => steps().prop_map(|step| vec![step]),
+        1 => troubles(),
+    ];
+    proptest::collection::vec(part, 3..20).prop_map(|parts| Story(parts.concat()))
 }
 
 /// Plays a story; returns which promise was broken, and when.
@@ -179,6 +196,39 @@ fn what_was_found_once_stays_mended() {
             Step::Work { ms: 20 },
             Step::Leap { ms: 100_000 },
             Step::Work { ms: 20 },
+        ],
+        // What a look-up found was forgotten when the take-down was refused: never taken down.
+        vec![
+            Step::Trouble {
+                platform: 1,
+                fault: Fault::LostAnswer,
+            },
+            Step::Trouble {
+                platform: 1,
+                fault: Fault::Refused,
+            },
+            Step::Post { record: 0, mask: 2 },
+            Step::Work { ms: 200 },
+            Step::Withdraw { record: 0 },
+            Step::Leap { ms: 8_000 },
+            Step::Work { ms: 200 },
+        ],
+        // A take-down that was given up was taken for done by the next version.
+        vec![
+            Step::Post { record: 0, mask: 7 },
+            Step::Work { ms: 200 },
+            Step::Trouble {
+                platform: 2,
+                fault: Fault::Refused,
+            },
+            Step::Withdraw { record: 0 },
+            Step::Work { ms: 200 },
+            Step::GiveUp {
+                record: 0,
+                platform: 2,
+            },
+            Step::Post { record: 0, mask: 3 },
+            Step::Work { ms: 200 },
         ],
     ];
     let mut world = World::new();

@@ -39,7 +39,15 @@ fn to_be_gone(standing: Standing) -> Standing {
     Standing {
         wanted: Wanted::Gone,
         is_shown: false,
+        shows_some: false,
         ..standing
+    }
+}
+
+fn left_there(standing: Standing) -> Standing {
+    Standing {
+        shows_some: true,
+        ..to_be_gone(standing)
     }
 }
 
@@ -80,6 +88,11 @@ fn lines() -> Vec<Line> {
             "… that is taken down",
             changed(Intent::Gone, false),
             to_be_gone,
+        ),
+        of(
+            "… whose take-down was given up",
+            changed(Intent::Gone, false),
+            left_there,
         ),
         line("held", changed(Intent::Hold, true)),
         of("… that never left", changed(Intent::Hold, true), never_left),
@@ -160,6 +173,7 @@ fn usual(state: DeliveryState) -> Standing {
         },
         held: state == State::Held,
         ever_left: true,
+        shows_some: matches!(state, State::Delivered | State::Confirmed),
         is_shown: matches!(state, State::Delivered | State::Confirmed),
         was_tried: state == State::Retrying,
         has_remote: true,
@@ -174,6 +188,7 @@ fn is_possible(standing: &Standing) -> bool {
         wanted,
         held,
         ever_left,
+        shows_some,
         is_shown,
         ..
     } = *standing;
@@ -186,10 +201,11 @@ fn is_possible(standing: &Standing) -> bool {
         State::Held | State::Queued | State::Skipped => true,
         _ => ever_left,
     };
-    let shows = !is_shown || (ever_left && wanted == Wanted::Shown);
+    let shows =
+        (!is_shown || (shows_some && wanted == Wanted::Shown)) && (!shows_some || ever_left);
     let well = match state {
         State::Delivered | State::Confirmed => wanted == Wanted::Shown,
-        State::Withdrawn => wanted == Wanted::Gone,
+        State::Withdrawn => wanted == Wanted::Gone && !shows_some,
         _ => true,
     };
     holds && leaves && shows && well
@@ -240,16 +256,17 @@ pub(crate) fn standings() -> Vec<Standing> {
     let mut all = Vec::new();
     for state in DeliveryState::ALL {
         for wanted in [Wanted::Shown, Wanted::Gone] {
-            for bits in 0..32_usize {
+            for bits in 0..64_usize {
                 let bit = |place: usize| both[bits >> place & 1];
                 all.push(Standing {
                     state,
                     wanted,
                     held: bit(0),
                     ever_left: bit(1),
-                    is_shown: bit(2),
-                    was_tried: bit(3),
-                    has_remote: bit(4),
+                    shows_some: bit(2),
+                    is_shown: bit(3),
+                    was_tried: bit(4),
+                    has_remote: bit(5),
                 });
             }
         }

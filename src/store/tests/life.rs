@@ -80,7 +80,11 @@ impl Case {
                 }
                 _ => None,
             },
-            shown_version: standing.is_shown.then_some(VERSION),
+            shown_version: match (standing.is_shown, standing.shows_some) {
+                (true, _) => Some(VERSION),
+                (false, true) => Some(VERSION - 1),
+                (false, false) => None,
+            },
             standing,
         }
     }
