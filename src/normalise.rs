@@ -6,6 +6,7 @@
 
 mod attachment;
 mod charset;
+mod column;
 mod credit;
 mod date;
 mod disclosure;
@@ -69,6 +70,8 @@ pub fn normalise(entry: &Entry, catalogue: &Catalogue) -> Result<Normalised, Vec
     let units = units(&entry.unit, catalogue, &mut findings);
     let written_on = written_on(&entry.written_on, &mut findings);
     let area = area(entry.area.as_deref(), catalogue, &mut findings);
+    let column = column::column(entry.column.as_deref(), area, catalogue, &mut findings);
+    let area = area.unwrap_or_default();
     let doc_no = document_number(entry.doc_no.as_deref(), &mut findings);
     let mut files = attachment::files(&entry.attachments, &mut findings.errors);
     let body = body(entry, &mut files, &mut findings);
@@ -100,7 +103,7 @@ pub fn normalise(entry: &Entry, catalogue: &Catalogue) -> Result<Normalised, Vec
         disclosure: disclosure(&declared),
         area: area.map(|area| area.key.clone()),
         area_name: area.map(|area| area.name.clone()),
-        column: optional_line(entry.column.as_deref()),
+        column: column.name,
         genre: optional_line(entry.genre.as_deref()),
         keywords: keywords(&entry.keywords),
         summary: entry
@@ -114,6 +117,9 @@ pub fn normalise(entry: &Entry, catalogue: &Catalogue) -> Result<Normalised, Vec
         project,
         credit,
     };
+    if let Some(column) = column.column {
+        column::elements(column, &content, &mut findings);
+    }
     Ok(Normalised {
         content,
         declared,
@@ -160,38 +166,40 @@ fn title(written: &str, findings: &mut Findings) -> String {
 }
 
 fn units(written: &str, catalogue: &Catalogue, findings: &mut Findings) -> Vec<Unit> {
-    catalogue
-        .units(&text::visible(written))
-        .unwrap_or_else(|unknown| {
-            let detail = if unknown.text.is_empty() {
-                "发布机构是空白，请填写单位全称或规范简称。".to_owned()
-            } else {
-                let nearest = suggestion(&unknown.nearest);
-                let text = excerpt(&unknown.text);
-                format!("发布机构“{text}”不在单位名录中{nearest}。")
-            };
-            findings.error("/entry/unit", "unknown_unit", detail);
-            Vec::new()
-        })
+    let visible = text::visible(written);
+    if let Some((former, unit)) = catalogue.former_name(&visible) {
+        let detail = format!("“{former}”是曾用名，已按现名“{}”登记。", unit.unit.name);
+        findings.warning("/entry/unit", "former_name", detail);
+    }
+    catalogue.units(&visible).unwrap_or_else(|unknown| {
+        let detail = if unknown.text.is_empty() {
+            "发布机构是空白，请填写单位全称或规范简称。".to_owned()
+        } else {
+            let nearest = suggestion(&unknown.nearest);
+            let text = excerpt(&unknown.text);
+            format!("发布机构“{text}”不在单位名录中{nearest}。")
+        };
+        findings.error("/entry/unit", "unknown_unit", detail);
+        Vec::new()
+    })
 }
 
+/// Finds the area; `Err` when it is not known, which is noted.
 fn area<'a>(
     written: Option<&str>,
     catalogue: &'a Catalogue,
     findings: &mut Findings,
-) -> Option<&'a Area> {
+) -> Result<Option<&'a Area>, ()> {
     let written = one_line(written.unwrap_or_default());
     if text::says_nothing(&written) {
-        return None;
+        return Ok(None);
     }
-    let area = catalogue.area(&written);
-    if area.is_none() {
+    catalogue.area(&written).map(Some).ok_or_else(|| {
         let nearest = suggestion(&catalogue.nearest_areas(&written, NEAREST_NAMED));
         let text = excerpt(&written);
         let detail = format!("重点领域“{text}”不在目录中{nearest}；不属于重点领域的请留空。");
         findings.error("/entry/area", "unknown_area", detail);
-    }
-    area
+    })
 }
 
 fn suggestion(nearest: &[String]) -> String {

@@ -13,7 +13,4 @@ pub struct Area {
     /// Other spellings that mean this area.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// 栏目 of the area.
-    #[serde(default)]
-    pub columns: Vec<String>,
 }

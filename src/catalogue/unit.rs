@@ -2,6 +2,7 @@
 
 use crate::record::Unit;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A 责任主体单位 with everything the catalogue knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -11,10 +12,14 @@ pub struct CatalogueUnit {
     pub unit: Unit,
     /// Other spellings that mean this unit.
     pub aliases: Vec<String>,
+    /// Names it bore before; they still mean it.
+    pub former_names: Vec<String>,
     /// 党政机关, 事业单位, 国有企业 …
     pub kind: String,
     /// Name of the unit that supervises it, if any.
     pub supervisor: Option<String>,
+    /// Platform → the code it has there.
+    pub codes: BTreeMap<String, String>,
 }
 
 /// A division of the city.

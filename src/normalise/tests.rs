@@ -122,3 +122,72 @@ fn doubts_become_warnings() {
     assert_eq!(project.fields["结果"], "同意");
     assert_eq!(project.fields["期"], json!([{"额": 1.50}]));
 }
+
+#[test]
+fn a_column_is_found_or_comes_with_those_that_read_like_it() {
+    let normalised = normalise(
+        &entry(json!({"area": "价格和收费", "column": "收费目录"})),
+        &catalogue(),
+    );
+    let normalised = normalised.unwrap();
+    assert_eq!(normalised.content.column.as_deref(), Some("收费目录与标准"));
+    let errors = normalise(
+        &entry(json!({"area": "财政预算决算", "column": "三工经费"})),
+        &catalogue(),
+    )
+    .unwrap_err();
+    assert_eq!(errors[0].pointer, "/entry/column");
+    assert_eq!(errors[0].code, "unknown_column");
+    assert!(
+        errors[0].detail.contains("是否为：三公经费"),
+        "{}",
+        errors[0].detail
+    );
+    // The area alone is wrong; what its columns are is not known then.
+    assert_eq!(
+        codes(json!({"area": "没有的领域", "column": "三公经费"})),
+        [("/entry/area".to_owned(), "unknown_area".to_owned())]
+    );
+}
+
+fn warnings(changes: Value) -> Vec<(String, String, String)> {
+    let normalised = normalise(&entry(changes), &catalogue()).unwrap();
+    let warnings = normalised.warnings.into_iter();
+    warnings
+        .map(|it| (it.pointer, it.code, it.detail))
+        .collect()
+}
+
+#[test]
+fn what_a_column_asks_for_and_does_not_get_is_a_warning() {
+    let told = warnings(json!({"area": "A1", "column": "行政审批结果", "doc_no": "无"}));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (told[0].0.as_str(), told[0].1.as_str()),
+        ("/entry/doc_no", "element_missing")
+    );
+    assert!(told[0].2.contains("文号"), "{told:?}");
+    assert!(warnings(json!({"area": "A1", "column": "行政审批结果"})).is_empty());
+
+    let with_text = |content: &str| json!({"area": "A2", "column": "三公经费", "body": {"format": "html", "content": content}});
+    let whole = "<p>因公出<b>国</b>费、公务用车购置费、公务用车运行费、公务接待费</p>";
+    assert!(warnings(with_text(whole)).is_empty());
+    let told = warnings(with_text("<p>公务用车购置费、车辆运行费、公务接待费</p>"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].2.contains("出国"), "{told:?}");
+}
+
+#[test]
+fn a_column_without_its_area_and_a_former_name_are_told() {
+    let told = warnings(json!({"column": "部门预算"}));
+    assert_eq!(
+        (told[0].0.as_str(), told[0].1.as_str()),
+        ("/entry/area", "area_missing")
+    );
+    assert!(told[0].2.contains("财政预算决算"), "{told:?}");
+    let told = warnings(json!({"column": "主要信息"}));
+    assert_eq!(told[0].1, "area_missing");
+    let told = warnings(json!({"unit": "曲江县人民政府"}));
+    assert_eq!(told[0].1, "former_name");
+    assert!(told[0].2.contains("韶关市曲江区人民政府"), "{told:?}");
+}
