@@ -21,6 +21,7 @@ mod response;
 mod secret;
 pub mod skeleton;
 mod template;
+mod unit_codes;
 
 pub use auth::{Moment, Session};
 pub use classify::{Judgement, Verdict};
@@ -38,7 +39,9 @@ use compiled::{CompiledOperations, CompiledRules};
 use manifest::Manifest;
 use minijinja::{Value, context};
 use serde_json::Map;
+use std::collections::BTreeMap;
 use template::{TemplateId, Templates};
+use unit_codes::UnitCodes;
 use url::Url;
 
 /// A platform the hub knows, ready to be used by any number of deliveries at once.
@@ -54,6 +57,7 @@ pub struct Connector {
     rules: CompiledRules,
     contract: Option<jsonschema::Validator>,
     tables: Value,
+    unit_codes: Value,
     secrets: Value,
     settings: Value,
     base_url: Option<Url>,
@@ -152,6 +156,11 @@ impl Connector {
             read_back.looks_max = 3;
         }
         self
+    }
+
+    /// Takes over what the platform calls the units: unit's own code → its code there.
+    fn take_unit_codes(&mut self, codes: BTreeMap<String, String>) {
+        self.unit_codes = Value::from_object(UnitCodes::Known(codes));
     }
 
     /// Returns whether requests carry the bytes of attachments.

@@ -5,7 +5,7 @@ use crate::catalogue::Catalogue;
 use crate::config::Settings;
 use crate::connector::{Connectors, References};
 use crate::deliver::Deliverer;
-use crate::intake::{Intake, Profiles};
+use crate::intake::{Intake, Profiles, RegistryVersion};
 use crate::queue::{
     EmbeddedQueue, EventOptions, EventPublisher, Queue, RabbitOptions, RabbitQueue,
 };
@@ -49,9 +49,23 @@ pub(super) async fn open_store(settings: &Settings) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-/// Loads the connectors; what does not load is logged and left out.
+/// Loads the connectors; what does not load is logged and left out. Without a registry no unit has
+/// a code on a platform.
 pub(super) fn load_connectors(settings: &Settings, references: &References) -> Connectors {
+    let catalogue = Catalogue::load(&settings.connectors.catalogue).ok();
+    connectors_with(settings, references, catalogue.as_ref())
+}
+
+fn connectors_with(
+    settings: &Settings,
+    references: &References,
+    catalogue: Option<&Catalogue>,
+) -> Connectors {
     let connectors = Connectors::load(&settings.connectors.dir, references);
+    let connectors = match catalogue {
+        Some(catalogue) => connectors.with_unit_codes(|platform| catalogue.codes_on(platform)),
+        None => connectors,
+    };
     for failure in connectors.failures() {
         for finding in &failure.findings {
             tracing::error!(
@@ -112,23 +126,30 @@ pub(super) fn profiles(settings: &Settings, references: &References) -> anyhow::
     Ok(profiles)
 }
 
+/// Loads the registry of units, areas, columns and working days.
+pub(super) fn catalogue(settings: &Settings) -> anyhow::Result<Catalogue> {
+    Catalogue::load(&settings.connectors.catalogue).hint(
+        "`synchub catalogue check` lists everything; connectors.catalogue names the folder: run from the project's folder or set SYNCHUB__CONNECTORS__CATALOGUE",
+    )
+}
+
 /// Puts the door for submissions together.
 pub(super) fn intake(
     settings: &Settings,
     store: &Store,
     references: &References,
 ) -> anyhow::Result<Intake> {
-    let catalogue = Catalogue::load(&settings.connectors.catalogue).hint(
-        "connectors.catalogue names the folder of units and areas; run from the project's folder or set SYNCHUB__CONNECTORS__CATALOGUE",
-    )?;
+    let catalogue = catalogue(settings)?;
+    let connectors = connectors_with(settings, references, Some(&catalogue));
     Ok(Intake {
         store: store.clone(),
         queue: queue(settings)?,
         catalogue: Arc::new(catalogue),
-        connectors: Arc::new(load_connectors(settings, references)),
+        connectors: Arc::new(connectors),
         rules: Arc::new(rules(settings)?),
         profiles: Arc::new(profiles(settings, references)?),
         revision_ahead_max: settings.intake.revision_ahead_max,
+        registry: RegistryVersion::default(),
     })
 }
 

@@ -56,6 +56,7 @@ impl Connector {
             secret => self.secrets.clone(),
             setting => self.settings.clone(),
             table => self.tables.clone(),
+            unit_codes => self.unit_codes.clone(),
             files => Value::from_object(InlineFiles(facts.files.clone())),
         }
     }

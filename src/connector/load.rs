@@ -5,8 +5,10 @@ use super::check;
 use super::compiled::Compiler;
 use super::manifest::Manifest;
 use super::secret::{Mask, References};
+use super::unit_codes::UnitCodes;
 use super::{Connector, Finding};
 use minijinja::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -62,6 +64,10 @@ impl Connector {
         Ok(Self {
             id,
             tables: Value::from(minijinja::value::Serde(&manifest.tables)),
+            unit_codes: Value::from_object(match references.are_placeholders() {
+                true => UnitCodes::Own,
+                false => UnitCodes::Known(BTreeMap::new()),
+            }),
             uses_attachment_bytes: compiler.uses_attachment_bytes,
             templates: compiler.templates,
             manifest,
@@ -118,7 +124,7 @@ impl Resolved {
     fn of(manifest: &Manifest, references: &References) -> Self {
         let mut unresolved = Vec::new();
         let mut mask = Mask::default();
-        let mut secrets = std::collections::BTreeMap::new();
+        let mut secrets = BTreeMap::new();
         for (name, reference) in &manifest.secrets {
             match references.resolve(reference) {
                 Ok(value) => {
@@ -129,7 +135,7 @@ impl Resolved {
             }
         }
         // A user name is often the sender's own name: masking it would blot out half of the evidence.
-        let mut settings = std::collections::BTreeMap::new();
+        let mut settings = BTreeMap::new();
         for (name, reference) in &manifest.settings {
             match references.resolve(reference) {
                 Ok(value) => {

@@ -39,6 +39,17 @@ impl Connectors {
         connectors
     }
 
+    /// Tells each connector what its platform calls the units: `codes` gives, for a platform, the
+    /// unit's own code → its code there.
+    #[must_use]
+    pub fn with_unit_codes(mut self, codes: impl Fn(&str) -> BTreeMap<String, String>) -> Self {
+        for connector in self.loaded.values_mut() {
+            let connector = Arc::get_mut(connector).expect("nobody else has what was just loaded");
+            connector.take_unit_codes(codes(&connector.id));
+        }
+        self
+    }
+
     /// Makes a registry of one connector.
     pub fn of(connector: Connector) -> Self {
         let mut connectors = Self::default();

@@ -31,6 +31,11 @@ impl References {
         }
     }
 
+    /// Returns whether everything is a placeholder.
+    pub(super) fn are_placeholders(&self) -> bool {
+        self.placeholders
+    }
+
     /// Takes `base_url` for the address of every platform, when given.
     #[must_use]
     pub fn with_base_url(self, base_url: Option<String>) -> Self {
