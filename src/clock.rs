@@ -46,9 +46,30 @@ pub fn parse_time(text: &str) -> Option<i64> {
         .map(|it| it.as_millisecond())
 }
 
+/// Returns the first moment after the day `date` in China Standard Time, in milliseconds since 1970.
+pub fn end_of_day(date: jiff::civil::Date) -> Option<i64> {
+    let next = date.tomorrow().ok()?;
+    let offset = jiff::tz::Offset::constant(8);
+    let moment = offset.to_timestamp(next.at(0, 0, 0, 0)).ok()?;
+    Some(moment.as_millisecond())
+}
+
+/// Returns the last day in China Standard Time that ends no later than `time_ms`: the other way
+/// round of [`end_of_day`].
+pub fn day_before(time_ms: i64) -> String {
+    rfc3339(time_ms - 1).chars().take(10).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_ends_at_midnight_in_china() {
+        let end = end_of_day("2014-10-21".parse().expect("a date")).expect("in time");
+        assert_eq!(rfc3339(end), "2014-10-22T00:00:00+08:00");
+        assert_eq!(day_before(end), "2014-10-21");
+    }
 
     #[test]
     fn a_date_begins_at_midnight_in_china() {

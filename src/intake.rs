@@ -11,6 +11,7 @@ mod labels;
 mod native;
 mod profile;
 mod read;
+mod registry;
 mod schema;
 
 pub use answer::sentence;
@@ -22,6 +23,7 @@ pub use profile::{
     folders as profile_folders,
 };
 pub use read::{Incoming, Reading, Translation};
+pub use registry::RegistryVersion;
 pub use schema::{RECORD_SCHEMA, SUBMISSION_SCHEMA, parse_submission};
 
 use crate::catalogue::Catalogue;
@@ -56,6 +58,8 @@ pub struct Intake {
     pub profiles: Arc<Profiles>,
     /// How far a revision may be ahead of the stored one.
     pub revision_ahead_max: i64,
+    /// The version of the registry, once it was asked for.
+    pub registry: RegistryVersion,
 }
 
 /// A submission that was taken in.
@@ -263,6 +267,7 @@ impl Intake {
         let received_at = now_ms();
         let mut understood = understood.unwrap_or_default();
         understood.warnings.splice(0..0, warnings);
+        let reckoning = self.reckon(understood.content.as_deref()).await?;
         let new = NewSubmission {
             id: SubmissionId::generate(),
             account_id: account.id.clone(),
@@ -283,6 +288,7 @@ impl Intake {
             platforms: understood.platforms,
             files: understood.files,
             revision_ahead_max: self.revision_ahead_max,
+            reckoning,
         };
         Ok((new, entry_errors))
     }

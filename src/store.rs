@@ -8,6 +8,7 @@
 
 mod account;
 mod bulk;
+mod catalogue;
 mod claim;
 mod condition;
 mod db;
@@ -36,6 +37,7 @@ mod verification;
 mod writer;
 
 pub use account::{Account, NewAccount};
+pub use catalogue::CatalogueVersion;
 pub use delivery::{Claim, NewAttempt, Settled, Settlement};
 pub use error::StoreError;
 pub use event::{DeliveryPart, Event, EventKind};
@@ -44,14 +46,18 @@ pub use hand::{HandMark, HandOutcome, HandWork};
 pub use operate::{ReleaseOutcome, WithdrawOutcome};
 pub use overriding::{NewOverride, Override, patch};
 pub use platform::{Act, Passage, PauseMode, PlatformSwitch, StateCount};
-pub use record::{PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView};
+pub use record::{
+    Lateness, PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView,
+};
 pub use replay::{
     FreezeOutcome, LiveReplay, NewReplay, REPLAY_MAX, Replay, ReplayFailure, ReplayItem,
     ReplayOutcomes, ReplaySelection, ReplaySkip, ReplayState, ReplayStep, ReplaySwitch, ReplayWay,
     Selected, SelectedDelivery,
 };
 pub use schema::MigrationState;
-pub use submission::{DeliveryHead, NewSubmission, RecordHead, RecordState, SubmitOutcome};
+pub use submission::{
+    DeliveryHead, NewSubmission, Reckoning, RecordHead, RecordState, SubmitOutcome,
+};
 pub use trace::{AttemptView, DeliveryView, FailureView};
 pub use verification::{
     FINDINGS_MAX, Look, LookOutcome, NewVerification, Verification, VerificationCounts,

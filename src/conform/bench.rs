@@ -8,7 +8,7 @@ use crate::connector::{Connectors, Files, Operation};
 use crate::deliver::{DeliverOptions, Deliverer};
 use crate::queue::{EmbeddedQueue, Queue, SweepOptions};
 use crate::record::{Action, Content, DeliveryState, Record, RecordId, SubmissionId};
-use crate::store::{DeliveryView, NewSubmission, Store, SubmitOutcome};
+use crate::store::{DeliveryView, NewSubmission, Reckoning, Store, SubmitOutcome};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -148,6 +148,7 @@ impl Bench {
             },
             files: vec![(hex::encode(Sha256::digest(FILE)), FILE.to_vec())],
             revision_ahead_max: 10,
+            reckoning: Reckoning::default(),
         };
         let head = match self.store.submit(new).await.map_err(text)? {
             SubmitOutcome::Changed(head) | SubmitOutcome::Unchanged(head) => head,

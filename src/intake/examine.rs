@@ -55,6 +55,12 @@ pub fn examine(
     warnings.extend(screening.warnings);
     let routes = route(&content, connectors);
     warnings.extend(routes.warnings);
+    warnings.extend(missing_channels(
+        &content,
+        catalogue,
+        connectors,
+        &routes.platforms,
+    ));
     Ok(Examined {
         content,
         files,
@@ -63,4 +69,32 @@ pub fn examine(
         warnings,
         platforms: routes.platforms,
     })
+}
+
+/// Warns of platforms that must show what is in the column, and do not take it.
+fn missing_channels(
+    content: &Content,
+    catalogue: &Catalogue,
+    connectors: &Connectors,
+    platforms: &[String],
+) -> Vec<Warning> {
+    let column = catalogue.column_of(content);
+    let missing = catalogue
+        .channels(column)
+        .iter()
+        .filter(|channel| !platforms.contains(channel))
+        // One that is not there at all is for `doctor` to tell.
+        .filter_map(|channel| connectors.get(channel));
+    missing
+        .map(|connector| Warning {
+            platform: Some(connector.id.clone()),
+            pointer: "/entry/column".to_owned(),
+            code: "channel_missing".to_owned(),
+            detail: format!(
+                "{}：栏目“{}”应在该平台公开，但该平台不接收这条信息，请检查栏目和项目组别。",
+                connector.name(),
+                column.map_or("", |column| column.name.as_str())
+            ),
+        })
+        .collect()
 }

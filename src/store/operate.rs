@@ -40,7 +40,8 @@ pub enum ReleaseOutcome {
 
 const WITHDRAW: &str =
     "UPDATE records SET state = 'withdrawn', version = $2, updated_at = $3 WHERE id = $1";
-const RELEASE: &str = "UPDATE records SET state = 'live', updated_at = $2 WHERE id = $1";
+const RELEASE: &str = "UPDATE records SET state = 'live', updated_at = $2, \
+     public_at = COALESCE(public_at, $2) WHERE id = $1";
 const RELEASE_VERSION: &str = "UPDATE versions SET released_at = $3, released_by = $4, \
      release_reason = $5 WHERE record_id = $1 AND version = $2";
 
@@ -210,6 +211,7 @@ fn withdrawal<'a>(known: &'a Known, version: i64, reason: &'a str, now: i64) -> 
         reason: Some(reason),
         findings: "[]".to_owned(),
         changes: "[]".to_owned(),
+        catalogue_version: None,
         now,
     }
 }

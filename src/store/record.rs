@@ -7,12 +7,13 @@ use super::outage::read;
 use super::submit::parse_json;
 use super::trace::DeliveryView;
 use super::{RecordState, Store, StoreError};
+use crate::clock::{day_before, now_ms};
 use crate::record::{FieldChange, Finding, Hold, Record, RecordId, Warning};
 use serde::Serialize;
 
 #[cfg(test)]
 pub(super) use list::list_text;
-pub use list::{PAGE_MAX, RecordFilter, RecordPage};
+pub use list::{Lateness, PAGE_MAX, RecordFilter, RecordPage};
 
 /// How many versions are read of one record, the newest.
 const VERSIONS_MAX: i64 = 100;
@@ -50,6 +51,14 @@ pub struct RecordSummary {
     pub written_on: String,
     /// 公开方式, as in [`crate::record::Disclosure`].
     pub disclosure: String,
+    /// The last day on which it is public in time; none of a record from before there were deadlines.
+    pub due_on: Option<String>,
+    /// Whether that day was reckoned without a holiday notice and may change.
+    pub due_provisional: bool,
+    /// When it was first accepted and not held.
+    pub public_at: Option<i64>,
+    /// Whether that was too late, or is by now.
+    pub late: bool,
     /// When it was first accepted.
     pub created_at: i64,
     /// When it last changed.
@@ -113,6 +122,8 @@ pub struct VersionView {
     pub changes: Vec<FieldChange>,
     /// Where it was routed.
     pub platforms: Vec<String>,
+    /// The version of the registry it was made with; none when an operator withdrew.
+    pub catalogue_version: Option<i64>,
     /// Why it withdraws.
     pub reason: Option<String>,
     /// When a person released it.
@@ -143,6 +154,9 @@ row! {
         index_no: Option<String>,
         written_on: String,
         disclosure: String,
+        due_at: Option<i64>,
+        due_provisional: bool,
+        public_at: Option<i64>,
         created_at: i64,
         updated_at: i64,
     }
@@ -166,6 +180,7 @@ row! {
         platforms: String,
         findings: String,
         changes: String,
+        catalogue_version: Option<i64>,
         reason: Option<String>,
         released_at: Option<i64>,
         released_by: Option<String>,
@@ -178,7 +193,8 @@ macro_rules! record_columns {
     () => {
         "SELECT r.id, r.source, r.source_id, r.revision, r.version, r.state, r.title, r.doc_no, \
          r.unit_code, r.unit_name, r.area, r.column_name, r.index_no, r.written_on, \
-         r.disclosure, r.created_at, r.updated_at FROM records r"
+         r.disclosure, r.due_at, r.due_provisional, r.public_at, r.created_at, r.updated_at \
+         FROM records r"
     };
 }
 use record_columns;
@@ -189,7 +205,8 @@ const FIND: &str = concat!(
     " WHERE r.source = $1 AND r.source_id = $2"
 );
 const VERSIONS: &str = "SELECT version, revision, action, submission_id, content_sha256, holds, \
-     warnings, platforms, findings, changes, reason, released_at, released_by, release_reason, created_at \
+     warnings, platforms, findings, changes, catalogue_version, reason, released_at, released_by, \
+     release_reason, created_at \
      FROM versions WHERE record_id = $1 ORDER BY version DESC LIMIT $2";
 const DOCUMENT: &str = "SELECT document FROM versions \
      WHERE record_id = $1 AND document IS NOT NULL ORDER BY version DESC LIMIT 1";
@@ -285,10 +302,29 @@ impl Store {
 }
 
 impl RecordRow {
+    /// Whether it could be seen too late, or should be seen by now and is held; the same as the
+    /// filter of [`list`].
+    fn is_late(&self, state: RecordState) -> bool {
+        let Some(due_at) = self.due_at else {
+            return false;
+        };
+        match (self.public_at, state) {
+            (Some(public_at), _) => due_at <= public_at,
+            (None, RecordState::Held) => due_at <= now_ms(),
+            // What was never to be seen is not owed.
+            (None, RecordState::Live | RecordState::Withdrawn) => false,
+        }
+    }
+
     fn understand(self) -> Result<RecordSummary, StoreError> {
+        let state = RecordState::parse(&self.state)
+            .ok_or_else(|| StoreError::corrupt("records.state", &self.id))?;
         Ok(RecordSummary {
-            state: RecordState::parse(&self.state)
-                .ok_or_else(|| StoreError::corrupt("records.state", &self.id))?,
+            late: self.is_late(state),
+            state,
+            due_on: self.due_at.map(day_before),
+            due_provisional: self.due_provisional,
+            public_at: self.public_at,
             id: self.id.into(),
             source: self.source,
             source_id: self.source_id,
@@ -322,6 +358,7 @@ impl VersionRow {
             action: self.action,
             submission_id: self.submission_id,
             content_sha256: self.content_sha256,
+            catalogue_version: self.catalogue_version,
             reason: self.reason,
             released_at: self.released_at,
             released_by: self.released_by,

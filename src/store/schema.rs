@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 10] = [
+const MIGRATIONS: [(i64, &str, &str); 11] = [
     (
         1,
         "initial",
@@ -61,6 +61,11 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
         12,
         "corrections",
         include_str!("../../schemas/sql/0012_corrections.sql"),
+    ),
+    (
+        15,
+        "registry",
+        include_str!("../../schemas/sql/0015_registry.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

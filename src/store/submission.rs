@@ -47,6 +47,19 @@ pub struct NewSubmission {
     pub files: Vec<(String, Vec<u8>)>,
     /// How far a revision may be ahead of the newest one that is stored.
     pub revision_ahead_max: i64,
+    /// What the registry makes of the content.
+    pub reckoning: Reckoning,
+}
+
+/// What the registry makes of a content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reckoning {
+    /// The version of the registry; none when it is not known.
+    pub catalogue_version: Option<i64>,
+    /// The first moment at which it is too late to make the content public, unix milliseconds.
+    pub due_at: Option<i64>,
+    /// Whether that was reckoned without a holiday notice.
+    pub due_provisional: bool,
 }
 
 /// What became of a submission. All but the refusals are committed when this is returned.

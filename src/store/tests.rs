@@ -7,6 +7,7 @@ mod claiming;
 mod events;
 mod life;
 mod operating;
+mod registry;
 mod replaying;
 mod statements;
 mod submitting;
@@ -61,6 +62,7 @@ pub(crate) fn sample(source_id: &str, revision: i64) -> NewSubmission {
         platforms: vec!["gazette".to_owned(), "portal".to_owned()],
         files: Vec::new(),
         revision_ahead_max: 100,
+        reckoning: Reckoning::default(),
     }
 }
 

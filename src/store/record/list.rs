@@ -35,7 +35,26 @@ pub struct RecordFilter {
     pub to: Option<i64>,
     /// Part of the title, or the whole document number or index number.
     pub text: Option<String>,
+    /// Due before this moment, unix milliseconds.
+    pub due_before: Option<i64>,
+    /// Late, or not.
+    pub late: Option<Lateness>,
 }
+
+/// Which records a list shows by their deadline.
+#[derive(Debug, Clone, Copy)]
+pub struct Lateness {
+    /// Those that were late, or those that were not.
+    pub late: bool,
+    /// As of this moment, unix milliseconds.
+    pub at: i64,
+}
+
+/// The first line is, word for word, what the index of late records is made of.
+const LATE: &str = "r.due_at IS NOT NULL AND (r.public_at IS NULL OR r.due_at <= r.public_at) \
+     AND r.due_at <= ? AND (r.public_at IS NOT NULL OR r.state = 'held')";
+const IN_TIME: &str = "(r.due_at IS NULL OR r.due_at > ? OR r.due_at > r.public_at \
+     OR (r.public_at IS NULL AND r.state <> 'held'))";
 
 /// A page of a list, the last changed first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -94,6 +113,13 @@ pub(in crate::store) fn list_text<'a>(
     condition.and_if("r.state = ?", filter.state.map(RecordState::as_str));
     condition.and_if("r.updated_at >= ?", filter.from);
     condition.and_if("r.updated_at < ?", filter.to);
+    condition.and_if("r.due_at <= ?", filter.due_before);
+    if let Some(lateness) = filter.late {
+        condition.and(
+            if lateness.late { LATE } else { IN_TIME },
+            [lateness.at.into()],
+        );
+    }
     if let (Some(text), Some(pattern)) = (filter.text.as_deref(), pattern) {
         condition.and(
             "(r.title LIKE ? ESCAPE '!' OR r.doc_no = ? OR r.index_no = ?)",

@@ -22,6 +22,8 @@ const COLUMNS: &[(&str, Kind)] = &[
     ("content_sha256", Kind::Text),
     ("body_sha256", Kind::Text),
     ("document_key", Kind::Text),
+    ("due_at", Kind::Int),
+    ("due_provisional", Kind::Bool),
     ("now", Kind::Int),
 ];
 
@@ -29,12 +31,15 @@ pub(super) static INSERT_RECORDS: Bulk = Bulk::new(
     COLUMNS,
     "INSERT INTO records (id, source, source_id, revision, version, state, action, title, \
      doc_no, unit_code, unit_name, area, column_name, index_no, written_on, disclosure, \
-     content_sha256, body_sha256, document_key, created_at, updated_at) \
+     content_sha256, body_sha256, document_key, due_at, due_provisional, public_at, \
+     created_at, updated_at) \
      SELECT id, source, source_id, revision, version, state, action, title, doc_no, unit_code, \
      unit_name, area, column_name, index_no, written_on, disclosure, content_sha256, \
-     body_sha256, document_key, now, now FROM given",
+     body_sha256, document_key, due_at, due_provisional, \
+     CASE WHEN state = 'live' THEN now END, now, now FROM given",
 );
 
+/// A record of an earlier release has no due moment, and was public if it is live.
 pub(super) static REPLACE_RECORDS: Bulk = Bulk::new(
     COLUMNS,
     "UPDATE records SET revision = given.revision, version = given.version, \
@@ -43,7 +48,10 @@ pub(super) static REPLACE_RECORDS: Bulk = Bulk::new(
      column_name = given.column_name, index_no = given.index_no, \
      written_on = given.written_on, disclosure = given.disclosure, \
      content_sha256 = given.content_sha256, body_sha256 = given.body_sha256, \
-     document_key = given.document_key, updated_at = given.now \
+     document_key = given.document_key, due_at = given.due_at, \
+     due_provisional = given.due_provisional, public_at = COALESCE(records.public_at, CASE \
+     WHEN records.due_at IS NULL AND records.state = 'live' THEN records.created_at \
+     WHEN given.state = 'live' THEN given.now END), updated_at = given.now \
      FROM given WHERE records.id = given.id",
 );
 
@@ -102,13 +110,14 @@ pub(super) static INSERT_VERSIONS: Bulk = Bulk::new(
         ("reason", Kind::Text),
         ("findings", Kind::Text),
         ("changes", Kind::Text),
+        ("catalogue_version", Kind::Int),
         ("now", Kind::Int),
     ],
     "INSERT INTO versions (record_id, version, revision, action, submission_id, \
      content_sha256, document, holds, warnings, platforms, reason, findings, changes, \
-     created_at) \
+     catalogue_version, created_at) \
      SELECT record_id, version, revision, action, submission_id, content_sha256, document, \
-     holds, warnings, platforms, reason, findings, changes, now FROM given",
+     holds, warnings, platforms, reason, findings, changes, catalogue_version, now FROM given",
 );
 
 /// Files are large and few, so they go one by one; the same content is kept once.

@@ -27,6 +27,7 @@ pub(in crate::store) struct NewVersion<'a> {
     pub(in crate::store) reason: Option<&'a str>,
     pub(in crate::store) findings: String,
     pub(in crate::store) changes: String,
+    pub(in crate::store) catalogue_version: Option<i64>,
     pub(in crate::store) now: i64,
 }
 
@@ -186,6 +187,8 @@ fn record_cells<'a>(
         &item.content_sha256,
         &item.body_sha256,
         &plan.document_key,
+        item.reckoning.due_at,
+        item.reckoning.due_provisional,
         item.received_at,
     ]
 }
@@ -260,6 +263,7 @@ fn version<'a>(item: &'a NewSubmission, plan: &'a Plan<'_>) -> NewVersion<'a> {
         reason: item.reason.as_deref(),
         findings: to_json(&item.findings),
         changes: to_json(&plan.changes),
+        catalogue_version: item.reckoning.catalogue_version,
         now: item.received_at,
     }
 }
@@ -304,6 +308,7 @@ pub(in crate::store) async fn insert_versions(
                 version.reason,
                 &version.findings,
                 &version.changes,
+                version.catalogue_version,
                 version.now,
             ]
         })

@@ -4,8 +4,8 @@ use super::*;
 use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
-    account, claim, due, event, failure, hand, operate, overriding, platform, record, replay,
-    schema, sender, settle, steer, submit, trace, verification, writer,
+    account, catalogue, claim, due, event, failure, hand, operate, overriding, platform, record,
+    replay, schema, sender, settle, steer, submit, trace, verification, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -38,13 +38,14 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 15] = [
+    let shared: [&[&'static str]; 16] = [
         &[PING, submit::INSERT_ATTACHMENT],
         &claim::SHARED,
         &due::SHARED,
         &event::SHARED,
         &schema::SHARED,
         &account::SHARED,
+        &catalogue::SHARED,
         &failure::SHARED,
         &hand::SHARED,
         &overriding::SHARED,
@@ -81,8 +82,16 @@ fn list_texts() -> Vec<String> {
         from: Some(0),
         to: Some(1),
         text: word.clone(),
+        due_before: Some(1),
+        late: None,
     };
     let mut filters = vec![RecordFilter::default(), all.clone()];
+    for late in [true, false] {
+        filters.push(RecordFilter {
+            late: Some(Lateness { late, at: 1 }),
+            ..RecordFilter::default()
+        });
+    }
     for state in DeliveryState::ALL {
         for platform in [None, word.clone()] {
             filters.push(RecordFilter {

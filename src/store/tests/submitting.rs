@@ -67,6 +67,7 @@ async fn a_correction_keeps_what_it_changed_and_a_conflict_says_what_differs() {
     assert_eq!(view.versions[1].changes, []);
     let mut conflict = sample("a", 2);
     conflict.content_sha256 = "other".to_owned();
+    conflict.body_sha256 = "other".to_owned();
     match store.submit(conflict).await.unwrap() {
         SubmitOutcome::RevisionReused { changes, .. } => {
             assert_eq!(changes[0].before.as_deref(), Some("关于更正的通知"));
@@ -153,6 +154,7 @@ async fn refusals() {
     );
     let reused = NewSubmission {
         content_sha256: "other".to_owned(),
+        body_sha256: "other".to_owned(),
         ..sample("a", 5)
     };
     assert_eq!(
