@@ -4,6 +4,7 @@
 //! would do until `--yes`.
 
 mod accounts;
+mod catalogue;
 mod connectors;
 mod demo;
 mod doctor;
@@ -88,6 +89,9 @@ enum Verb {
     /// Check and try source profiles: what an OA sends
     #[command(subcommand)]
     Profile(profile::ProfileVerb),
+    /// Check and show the registry: units, areas, columns, deadlines, working days
+    #[command(subcommand)]
+    Catalogue(catalogue::CatalogueVerb),
     /// Bring the database schema up to date
     Migrate(MigrateArgs),
     /// Check settings, connectors, catalogue and database
@@ -149,6 +153,7 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Verify(args) => verify::verify(&settings, args, output).await,
         Verb::Connector(verb) => connectors::connector(&settings, verb, output).await,
         Verb::Profile(verb) => profile::profile(&settings, verb, output),
+        Verb::Catalogue(verb) => catalogue::catalogue(&settings, verb, output).await,
         Verb::Migrate(args) => migrate(&settings, args, output).await,
         Verb::Doctor => doctor::doctor(&settings, output).await,
         Verb::Account(verb) => accounts::account(&settings, verb, output).await,

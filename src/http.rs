@@ -5,6 +5,7 @@
 
 mod answer;
 mod caller;
+mod catalogue;
 mod description;
 mod hand;
 mod health;
@@ -150,6 +151,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(replays::resume_replay))
         .routes(routes!(replays::cancel_replay))
         .routes(routes!(screening::rescan))
+        .routes(routes!(catalogue::show))
         .routes(routes!(submissions::post_batch))
         .merge(health_api())
 }

@@ -1,5 +1,6 @@
 //! `doctor`: everything that has to be right before a hub can do its job, one line each.
 
+use super::catalogue::{dangling_platforms, in_words};
 use super::hub;
 use super::output::Output;
 use crate::catalogue::Catalogue;
@@ -7,6 +8,7 @@ use crate::config::Settings;
 use crate::connector::{References, check};
 use crate::intake::Profiles;
 use crate::screen::Rules;
+use crate::store::Store;
 use serde::Serialize;
 use serde_json::json;
 use std::process::ExitCode;
@@ -43,7 +45,9 @@ fn checked(
 
 /// Checks everything; fails when something would keep the hub from its job.
 pub(super) async fn doctor(settings: &Settings, output: &Output) -> anyhow::Result<ExitCode> {
-    let mut checks = vec![clock(), catalogue(settings), screening(settings)];
+    let mut checks = vec![clock()];
+    checks.extend(registry(settings));
+    checks.push(screening(settings));
     checks.extend(profiles(settings));
     checks.extend(connectors(settings));
     checks.extend(database(settings).await);
@@ -104,21 +108,47 @@ fn screening(settings: &Settings) -> Check {
     }
 }
 
-fn catalogue(settings: &Settings) -> Check {
-    match Catalogue::load(&settings.connectors.catalogue) {
-        Ok(catalogue) => {
-            let detail = format!(
-                "{} units, {} areas",
-                catalogue.all_units().len(),
-                catalogue.all_areas().len()
-            );
-            checked(Grade::Ok, "catalogue", detail, "")
+fn registry(settings: &Settings) -> Vec<Check> {
+    let catalogue = match Catalogue::load(&settings.connectors.catalogue) {
+        Ok(catalogue) => catalogue,
+        Err(error) => {
+            return vec![checked(
+                Grade::Fail,
+                "catalogue",
+                error.to_string(),
+                "connectors.catalogue names the folder; `synchub catalogue check` lists everything",
+            )];
         }
-        Err(error) => checked(
-            Grade::Fail,
+    };
+    let mut checks = vec![checked(Grade::Ok, "catalogue", in_words(&catalogue), "")];
+    let dangling = dangling_platforms(settings, &catalogue);
+    if !dangling.is_empty() {
+        checks.push(checked(
+            Grade::Warn,
             "catalogue",
-            error.to_string(),
-            "connectors.catalogue names the folder",
+            format!("no connector is called {}", dangling.join(", ")),
+            "mend channels in columns.toml and the platforms in codes.csv, or add the connector",
+        ));
+    }
+    checks.push(working_days(&catalogue));
+    checks
+}
+
+/// What comes in today must be due on a day that is certain.
+fn working_days(catalogue: &Catalogue) -> Check {
+    let today = crate::clock::rfc3339(crate::clock::now_ms());
+    let today = today.get(..10).unwrap_or_default();
+    let rule = &catalogue.default_rule().deadline;
+    match rule.due(today, catalogue.calendar()) {
+        Some(due) if !due.provisional => {
+            let detail = format!("what is written today is due on {}", due.date);
+            checked(Grade::Ok, "working days", detail, "")
+        }
+        _ => checked(
+            Grade::Warn,
+            "working days",
+            "the holidays of this year or the next are not known: deadlines count weekends only and are marked provisional",
+            "add the State Council's notice as calendar/YEAR.toml in connectors.catalogue",
         ),
     }
 }
@@ -146,6 +176,23 @@ fn profiles(settings: &Settings) -> Vec<Check> {
     std::iter::once(checked(Grade::Ok, "source profiles", known, ""))
         .chain(failures)
         .collect()
+}
+
+/// Which version of the registry the hub uses.
+async fn registry_version(settings: &Settings, store: &Store) -> Option<Check> {
+    let sha256 = Catalogue::load(&settings.connectors.catalogue)
+        .ok()?
+        .sha256();
+    Some(match store.find_catalogue(&sha256).await {
+        Ok(Some(version)) => checked(Grade::Ok, "registry", format!("version {version}"), ""),
+        Ok(None) => checked(
+            Grade::Ok,
+            "registry",
+            "new: it gets a number when `synchub serve` starts",
+            "",
+        ),
+        Err(error) => checked(Grade::Fail, "registry", error.to_string(), ""),
+    })
 }
 
 fn connectors(settings: &Settings) -> Vec<Check> {
@@ -267,6 +314,7 @@ async fn database(settings: &Settings) -> Vec<Check> {
             ),
             Err(error) => checked(Grade::Fail, "accounts", error.to_string(), ""),
         });
+        checks.extend(registry_version(settings, &store).await);
     }
     store.close().await;
     checks

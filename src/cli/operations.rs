@@ -5,7 +5,6 @@
 use super::hint::{Hint as _, failure};
 use super::hub;
 use super::output::{Output, cut, table, wrap};
-use crate::catalogue::Catalogue;
 use crate::clock::{parse_time, rfc3339};
 use crate::config::Settings;
 use crate::connector::{Connectors, References};
@@ -35,12 +34,6 @@ pub(super) async fn named(store: &Store, text: &str) -> anyhow::Result<RecordVie
             NamedError::Ambiguous(..) => failure(error.to_string(), "name it by its id"),
             NamedError::Store(error) => error.into(),
         })
-}
-
-/// The units and areas, whose names may be typed.
-pub(super) fn catalogue(settings: &Settings) -> anyhow::Result<Catalogue> {
-    Catalogue::load(&settings.connectors.catalogue)
-        .hint("connectors.catalogue names the folder of units and areas")
 }
 
 pub(super) fn connectors(settings: &Settings) -> Connectors {
@@ -82,6 +75,15 @@ fn why_in_words(why: &Why) -> String {
         why.version,
         why.state.as_str()
     );
+    if let Some(due_on) = &why.due_on {
+        let late = if why.late { "，已逾期" } else { "" };
+        let provisional = if why.due_provisional {
+            "（该年放假安排未录入，暂按周末推算）"
+        } else {
+            ""
+        };
+        text.push_str(&format!("公开时限：{due_on}{provisional}{late}\n"));
+    }
     for platform in &why.platforms {
         text.push('\n');
         text.push_str(&platform_in_words(platform));

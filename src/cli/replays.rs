@@ -2,7 +2,7 @@
 
 use super::hint::failure;
 use super::hub;
-use super::operations::{actor, catalogue, named};
+use super::operations::{actor, named};
 use super::output::{Output, cut, table};
 use crate::clock::rfc3339;
 use crate::config::Settings;
@@ -91,7 +91,7 @@ pub(super) async fn replay(
     let typed = typed(&args);
     let request = request(&store, args).await?;
     // A running hub finds the replay within a second and drives it.
-    let replayed = send_again(&store, &catalogue(settings)?, request, &actor())
+    let replayed = send_again(&store, &hub::catalogue(settings)?, request, &actor())
         .await
         .map_err(|error| refused(error, &typed))?;
     match &replayed {

@@ -39,6 +39,11 @@ pub(super) async fn serve(settings: Settings, args: ServeArgs) -> anyhow::Result
     let metrics = telemetry::start_metrics();
     let store = hub::open_store(&settings).await?;
     let intake = hub::intake(&settings, &store, &References::default())?;
+    // Before the first submission, so that `GET /v1/catalogue` and the log can name it.
+    let registry = match args.role {
+        Role::Intake | Role::All => Some(intake.registry_version().await?),
+        Role::Deliver => None,
+    };
     let listener = TcpListener::bind(&settings.http.listen)
         .await
         .hint(format!(
@@ -58,7 +63,7 @@ pub(super) async fn serve(settings: Settings, args: ServeArgs) -> anyhow::Result
         Role::Intake | Role::All => http::Calls::All,
         Role::Deliver => http::Calls::Health,
     };
-    tracing::info!(%address, role = ?args.role, connectors = intake.connectors.iter().count(), "The hub listens on http://{address}");
+    tracing::info!(%address, role = ?args.role, connectors = intake.connectors.iter().count(), registry, "The hub listens on http://{address}");
     let app = http::App::new(calls, intake, &settings.http, metrics);
     http::serve(listener, app, ended()).await?;
     tracing::info!("Ending: open requests are answered, what is in flight is finished");

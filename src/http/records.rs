@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::{JsonBody, parameter};
 use crate::intake::sentence;
 use crate::record::{DeliveryState, RecordId};
-use crate::store::{RecordFilter, RecordState, ReleaseOutcome, WithdrawOutcome};
+use crate::store::{Lateness, RecordFilter, RecordState, ReleaseOutcome, WithdrawOutcome};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -17,6 +17,8 @@ use utoipa::{IntoParams, ToSchema};
 
 const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 200;
+/// How many similar names an error gives.
+const NEAREST_NAMED: usize = 3;
 const REASON_CHARS_MAX: usize = 500;
 
 /// Filters of the list; all that are given must fit.
@@ -42,6 +44,10 @@ pub(super) struct ListQuery {
     to: Option<String>,
     /// Part of the title, or the whole document or index number.
     text: Option<String>,
+    /// `true`: public too late, or held and due by now; `false`: all others.
+    late: Option<bool>,
+    /// Due before: a date, or RFC 3339.
+    due_before: Option<String>,
     /// From the answer before this one.
     cursor: Option<String>,
     /// 1 to 200, 50 when absent.
@@ -122,10 +128,11 @@ fn filter_of(app: &App, caller: &Caller, query: ListQuery) -> Result<RecordFilte
         Some(text) => match app.intake.catalogue.unit(&text) {
             Some(unit) => Some(unit.unit.code.clone()),
             None => {
+                let nearest = app.intake.catalogue.nearest_units(&text, NEAREST_NAMED);
                 return Err(Problem::bad_request(
                     "/unit",
                     "unknown_unit",
-                    format!("没有名为“{text}”的单位"),
+                    format!("没有名为“{text}”的单位{}", perhaps(&nearest)),
                 ));
             }
         },
@@ -135,10 +142,11 @@ fn filter_of(app: &App, caller: &Caller, query: ListQuery) -> Result<RecordFilte
         Some(text) => match app.intake.catalogue.area(&text) {
             Some(area) => Some(area.key.clone()),
             None => {
+                let nearest = app.intake.catalogue.nearest_areas(&text, NEAREST_NAMED);
                 return Err(Problem::bad_request(
                     "/area",
                     "unknown_area",
-                    format!("没有名为“{text}”的重点领域"),
+                    format!("没有名为“{text}”的重点领域{}", perhaps(&nearest)),
                 ));
             }
         },
@@ -169,7 +177,19 @@ fn filter_of(app: &App, caller: &Caller, query: ListQuery) -> Result<RecordFilte
         from: time_of("/from", query.from)?,
         to: time_of("/to", query.to)?,
         text: query.text,
+        due_before: time_of("/due_before", query.due_before)?,
+        late: query.late.map(|late| Lateness {
+            late,
+            at: crate::clock::now_ms(),
+        }),
     })
+}
+
+fn perhaps(nearest: &[String]) -> String {
+    match nearest {
+        [] => String::new(),
+        nearest => format!("，是否为：{}", nearest.join("、")),
+    }
 }
 
 fn time_of(pointer: &str, text: Option<String>) -> Result<Option<i64>, Problem> {

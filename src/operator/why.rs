@@ -23,6 +23,12 @@ pub struct Why {
     pub state: RecordState,
     /// The newest version.
     pub version: i64,
+    /// The last day on which it is public in time.
+    pub due_on: Option<String>,
+    /// Whether that day was reckoned without a holiday notice.
+    pub due_provisional: bool,
+    /// Whether it was public too late, or is held and due by now.
+    pub late: bool,
     /// Why it is held.
     pub holds: Vec<Hold>,
     /// One per platform.
@@ -141,6 +147,9 @@ pub async fn why(
         title: crate::screen::mask(&record.summary.title).into_owned(),
         state: record.summary.state,
         version: record.summary.version,
+        due_on: record.summary.due_on.clone(),
+        due_provisional: record.summary.due_provisional,
+        late: record.summary.late,
         holds: record.holds.clone(),
         platforms,
         advice,

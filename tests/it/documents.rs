@@ -20,7 +20,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 
 /// A verb with its sub-verb, as far as they are words and not arguments.
 fn verbs(command: &[String]) -> Vec<String> {
-    const WITH_SUB_VERBS: [&str; 4] = ["connector", "account", "profile", "replays"];
+    const WITH_SUB_VERBS: [&str; 5] = ["connector", "account", "profile", "replays", "catalogue"];
     let count = if WITH_SUB_VERBS.contains(&command[0].as_str()) {
         2
     } else {
@@ -105,6 +105,7 @@ fn every_verb_takes_json_and_says_what_it_does() {
         "resume",
         "verify",
         "connector",
+        "catalogue",
         "migrate",
         "doctor",
         "account",

@@ -20,6 +20,7 @@ mod normalise;
 mod operators;
 mod profiles;
 mod rabbitmq;
+mod registry;
 mod replays;
 mod samples;
 mod servers;
