@@ -64,14 +64,14 @@ impl Catalogue {
         let columns = loader.columns(&areas, &units.1);
         let calendar = loader.calendar();
         match columns {
-            Some((default, columns, column_index)) if loader.findings.is_empty() => Ok(Self {
+            Some(read) if loader.findings.is_empty() => Ok(Self {
                 units: units.0,
                 unit_index: units.1,
                 areas,
                 area_index,
-                columns,
-                column_index,
-                default,
+                columns: read.columns,
+                column_index: read.index,
+                default: read.default,
                 divisions,
                 calendar,
             }),

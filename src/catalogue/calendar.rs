@@ -197,7 +197,7 @@ mod tests {
         let mut date = from;
         let mut left = count;
         while left > 0 {
-            date = date + 1.day();
+            date += 1.day();
             left -= u16::from(calendar.is_working_day(date));
         }
         date
