@@ -256,7 +256,7 @@ fn everything_that_contradicts_itself_is_told_at_once() {
         (
             "codes.csv",
             "platform,unit,code\n",
-            "platform,unit,code\nx,没有的局,1\nx,市财政局,2\nx,市财局,3\n",
+            "platform,unit,code\nx,没有的局,1\nx,市财政局,2\nx,韶关市财政局,3\n",
         ),
         ("calendar/2014.toml", "\"2014-01-26\"", "\"2014-01-27\""),
         (
