@@ -439,3 +439,26 @@ fn a_sample_that_gives_something_else_is_found() {
     let problem = reports[0]["findings"][0]["problem"].as_str().expect("text");
     assert!(problem.contains("/entry/title"), "{problem}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_names_what_the_door_takes() {
+    let hub = Hub::start(&[]);
+    let (_, description) = hub.get("/openapi.json").await;
+    let post = &description["paths"]["/v1/submissions"]["post"];
+    for media_type in [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/xml",
+        "text/xml",
+    ] {
+        let content = &post["requestBody"]["content"][media_type];
+        assert!(content["schema"].is_object(), "{media_type}");
+    }
+    for media_type in ["application/problem+json", "application/json", "text/xml"] {
+        let content = &post["responses"]["422"]["content"][media_type];
+        assert!(content["schema"].is_object(), "{media_type}");
+    }
+    let parameters = post["parameters"].as_array().expect("a list");
+    assert!(parameters.iter().any(|it| it["name"] == "profile"));
+}

@@ -82,7 +82,37 @@ fn address(
     let names_a_host = address.starts_with("http://") || address.starts_with("https://");
     match (names_a_host, base) {
         (true, _) => Ok(address),
-        (false, Some(base)) => Ok(format!("{}{address}", base.trim_end_matches('/'))),
+        // With a slash between them what was sent can never become part of the host.
+        (false, Some(base)) => Ok(format!(
+            "{}/{}",
+            base.trim_end_matches('/'),
+            address.trim_start_matches('/')
+        )),
         (false, None) => Err("需要到 OA 下载，但信息中心还没有配置 OA 的地址，请联系信息中心。"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_into_an_address_cannot_lead_elsewhere() {
+        let made = |template: &str, base: Option<&str>, value: &str| {
+            let value = value.to_owned();
+            address(template, base, &move |_| Some(value.clone()))
+        };
+        let base = Some("http://oa.test");
+        for (template, value, expected) in [
+            ("{a}", "http://oa.test/f?x=1", "http://oa.test/f?x=1"),
+            ("{a}", "@evil.test/f", "http://oa.test/@evil.test/f"),
+            ("{a}", "//evil.test/f", "http://oa.test/evil.test/f"),
+            ("/f/{a}", "../x?y#z", "http://oa.test/f/..%2Fx%3Fy%23z"),
+        ] {
+            assert_eq!(made(template, base, value).as_deref(), Ok(expected));
+        }
+        assert!(made("/f/{a}", None, "1").is_err());
+        assert!(made("/f/{a}", base, &"x".repeat(3_000)).is_err());
+        assert!(address("/f/{a}", base, &|_| None).is_err());
     }
 }

@@ -93,3 +93,34 @@ fn an_address_that_is_not_configured_is_told() {
     assert_eq!(errors[0].code, "attachment_url");
     assert!(errors[0].detail.contains("名单 1.txt"), "{errors:?}");
 }
+
+#[test]
+fn a_table_without_headings_is_a_warning_and_one_that_is_said_is_none() {
+    let profiles = Profiles::load(&dir(), &References::placeholders()).unwrap();
+    let read = |cell: &str| {
+        let fields = serde_json::json!([
+            {"fieldName": "bt", "fieldValue": "标题"},
+            {"fieldName": "zw", "fieldValue": "<p>甲&nbsp;<b>1.00</b>元</p>"},
+        ]);
+        let rows = serde_json::json!([{"workflowRequestTableRecords": [
+            {"workflowRequestTableFields": [{"fieldName": "qt", "fieldValue": cell}]},
+        ]}]);
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("mainData", &fields.to_string())
+            .append_pair("detailData", &rows.to_string())
+            .finish();
+        let translation = profiles.translate(crate::intake::Incoming {
+            body: form.as_bytes(),
+            content_type: "application/x-www-form-urlencoded",
+            profile: profiles.get("ecology-form"),
+        });
+        translation.native.unwrap()
+    };
+    for said in ["甲 1.00 元", "1.00元", ""] {
+        assert_eq!(read(said).1, [], "{said}");
+    }
+    let (native, warnings) = read("2.00");
+    assert_eq!(warnings[0].code, "detail_without_headings");
+    let content = native["entry"]["body"]["content"].as_str().unwrap();
+    assert!(!content.contains("2.00"), "{content}");
+}
