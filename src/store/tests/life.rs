@@ -467,15 +467,19 @@ async fn cases(store: &Store) -> Vec<Case> {
 
 /// Versions that the rows name, so that documents are found.
 async fn write_versions(tx: &mut Tx) {
-    on!(&mut *tx, |c| sqlx::query(
-        "INSERT INTO versions (record_id, version, revision, action, content_sha256, document, \
-         holds, warnings, platforms, created_at) SELECT record_id, 5, 5, action, content_sha256, \
-         document, holds, warnings, platforms, created_at FROM versions"
-    )
-    .execute(&mut **c)
-    .await
-    .map(drop))
-    .unwrap();
+    for version in [VERSION - 1, VERSION] {
+        on!(&mut *tx, |c| sqlx::query(
+            "INSERT INTO versions (record_id, version, revision, action, content_sha256, \
+             document, holds, warnings, platforms, created_at) SELECT record_id, $1, $1, action, \
+             content_sha256, document, holds, warnings, platforms, created_at FROM versions \
+             WHERE version = 1"
+        )
+        .bind(version)
+        .execute(&mut **c)
+        .await
+        .map(drop))
+        .unwrap();
+    }
 }
 
 async fn rows(tx: &mut Tx) -> Vec<Row> {
