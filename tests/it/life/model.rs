@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use synchub::record::{
     Action, Body, Content, Disclosure, Hold, HoldCode, RecordId, SubmissionId, Unit,
 };
-use synchub::store::NewSubmission;
+use synchub::store::{NewSubmission, Reckoning};
 
 /// What a platform has to show of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +135,7 @@ pub(super) fn withdrawal(record: usize, revision: i64, now: i64) -> NewSubmissio
         platforms: Vec::new(),
         files: Vec::new(),
         revision_ahead_max: 10,
+        reckoning: Reckoning::default(),
     }
 }
 
