@@ -24,6 +24,12 @@ pub trait Queue: Send + Sync {
     /// Called after the commit; cheap, never waits.
     fn offer(&self, platform: &str, ids: &[DeliveryId]);
 
+    /// Returns whether the senders of this process may take new work straight from the commit that
+    /// opened it. Not where messages say who works on what.
+    fn lets_stand_by(&self) -> bool {
+        false
+    }
+
     /// Resolves when there may be work for `platform`. One caller per platform; dropping the
     /// future loses nothing.
     fn next<'a>(&'a self, platform: &'a str) -> BoxFuture<'a, Work>;

@@ -27,6 +27,7 @@ mod replay;
 mod schema;
 mod sender;
 mod settle;
+mod standby;
 mod steer;
 mod submission;
 mod submit;
@@ -38,7 +39,7 @@ mod writer;
 
 pub use account::{Account, NewAccount};
 pub use catalogue::CatalogueVersion;
-pub use delivery::{Claim, NewAttempt, Settled, Settlement};
+pub use delivery::{Claim, Document, NewAttempt, Settled, Settlement};
 pub use error::StoreError;
 pub use event::{DeliveryPart, Event, EventKind};
 pub use failure::FailureGroup;
@@ -55,6 +56,7 @@ pub use replay::{
     Selected, SelectedDelivery,
 };
 pub use schema::MigrationState;
+pub use standby::StandBy;
 pub use submission::{
     DeliveryHead, NewSubmission, Reckoning, RecordHead, RecordState, SubmitOutcome,
 };
@@ -66,6 +68,7 @@ pub use verification::{
 
 use db::{Pools, on};
 use outage::{Health, Patience};
+use standby::Standbys;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -85,6 +88,7 @@ struct Inner {
     pools: Arc<Pools>,
     writer: Writer,
     health: Arc<Health>,
+    standbys: Arc<Standbys>,
     limits: Limits,
 }
 
@@ -119,12 +123,19 @@ impl Store {
         let patience = Patience::new(limits.wait, &limits.closing);
         let pools = Arc::new(Pools::open(url, patience).await?);
         let health = Arc::new(Health::default());
-        let writer = Writer::start(Arc::clone(&pools), Arc::clone(&health), limits.clone());
+        let standbys = Arc::new(Standbys::default());
+        let writer = Writer::start(
+            Arc::clone(&pools),
+            Arc::clone(&health),
+            Arc::clone(&standbys),
+            limits.clone(),
+        );
         Ok(Self {
             inner: Arc::new(Inner {
                 pools,
                 writer,
                 health,
+                standbys,
                 limits,
             }),
         })
@@ -167,6 +178,10 @@ impl Store {
 
     fn patience(&self) -> Patience {
         Patience::new(self.inner.limits.wait, &self.inner.limits.closing)
+    }
+
+    fn standbys(&self) -> &Standbys {
+        &self.inner.standbys
     }
 
     fn writer(&self) -> &Writer {

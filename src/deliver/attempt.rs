@@ -21,7 +21,7 @@ pub(super) async fn attempt(
     claim: &Claim,
 ) -> Result<Option<Settlement>, StoreError> {
     let started_at = now_ms();
-    let record: Value = match serde_json::from_str(&claim.document) {
+    let record = match claim.document.json() {
         Ok(record) => record,
         Err(error) => {
             let cause = Cause::new("render", "render", "document", error.to_string());
@@ -31,13 +31,13 @@ pub(super) async fn attempt(
     // A withdrawal must get through even when the contract has changed meanwhile.
     if claim.wanted == Wanted::Shown
         && !claim.was_delivered
-        && let Some(error) = sender.connector.contract_errors(&record).first()
+        && let Some(error) = sender.connector.contract_errors(record).first()
     {
         let text = format!("{}（{}）", error.detail, error.pointer);
         let cause = Cause::new("contract", "contract", &error.code, text);
         return Ok(Some(unsent(sender, claim, cause, started_at)));
     }
-    let files = attachments(sender, &record).await?;
+    let files = attachments(sender, record).await?;
     let progress = Progress::of(claim);
     let mut run = Attempt {
         claim,
@@ -52,7 +52,7 @@ pub(super) async fn attempt(
             sessions: &sender.sessions,
             pace: &sender.pace,
             claim,
-            facts: facts(claim, &record, files, &progress),
+            facts: facts(claim, record, files, &progress),
             progress,
             evidence: Evidence::default(),
         },

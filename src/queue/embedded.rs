@@ -36,6 +36,10 @@ impl Queue for EmbeddedQueue {
         self.platform(platform).notify_one();
     }
 
+    fn lets_stand_by(&self) -> bool {
+        true
+    }
+
     fn next<'a>(&'a self, platform: &'a str) -> BoxFuture<'a, Work> {
         Box::pin(async move {
             self.platform(platform).notified().await;

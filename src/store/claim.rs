@@ -11,11 +11,12 @@ use super::overriding::{patched, patches};
 use super::steer::parse_wanted;
 use super::submit::parse_json;
 use super::writer::{Answer, Command};
-use super::{Claim, Store, StoreError};
+use super::{Claim, Document, Store, StoreError};
 use crate::clock::now_ms;
 use crate::record::{DeliveryId, Wanted};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many deliveries one claim may take.
@@ -246,6 +247,18 @@ impl Store {
             _ => unreachable!("a claim is answered by claims"),
         };
         let lease = Duration::from_millis(lease_until.saturating_sub(now).max(0) as u64);
+        self.in_time(claims, asked_at, &lease_owner, lease).await
+    }
+
+    /// Returns `claims` if what is left of their `lease`, which began at `asked_at`, is enough to
+    /// work on them.
+    pub(super) async fn in_time(
+        &self,
+        claims: Vec<Claim>,
+        asked_at: Instant,
+        lease_owner: &str,
+        lease: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
         if claims.is_empty() || asked_at.elapsed() <= (lease / 2).max(LATE_MIN) {
             return Ok(claims);
         }
@@ -254,7 +267,7 @@ impl Store {
         let renewed = match asked_at.elapsed() < lease {
             true => {
                 let until = now_ms() + lease.as_millis() as i64;
-                self.renew(&lease_owner, until).await.is_ok()
+                self.renew(lease_owner, until).await.is_ok()
             }
             false => false,
         };
@@ -417,7 +430,11 @@ impl ClaimRow {
                 .as_deref()
                 .map(|text| parse_json(text, "deliveries.progress", &self.id))
                 .transpose()?,
-            document: patched(said.document.ok_or_else(missing)?, patches, &self.id)?,
+            document: Arc::new(Document::new(patched(
+                said.document.ok_or_else(missing)?,
+                patches,
+                &self.id,
+            )?)),
             reason: said.reason,
             delivery: self.id.into(),
             record_id: self.record_id.into(),

@@ -3,6 +3,7 @@
 use crate::record::life::Outcome;
 use crate::record::{AttemptId, DeliveryId, RecordId, Wanted};
 use serde_json::Value;
+use std::sync::{Arc, OnceLock};
 
 /// One delivery claimed by one sender. Only the holder of `token` may settle it.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,9 +40,49 @@ pub struct Claim {
     pub shown_version: Option<i64>,
     /// Record JSON of `version`; if it shall be gone, of the version that is or may be shown.
     /// Never of a version that is held.
-    pub document: String,
+    pub document: Arc<Document>,
     /// Why it is withdrawn.
     pub reason: Option<String>,
+}
+
+/// Record JSON as it is stored, read at most once for all who share it.
+#[derive(Debug)]
+pub struct Document {
+    text: String,
+    json: OnceLock<Value>,
+}
+
+impl Document {
+    /// Takes the stored text.
+    pub fn new(text: String) -> Self {
+        Self {
+            text,
+            json: OnceLock::new(),
+        }
+    }
+
+    /// Returns the stored text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the record as JSON.
+    ///
+    /// # Errors
+    /// When the text is not JSON.
+    pub fn json(&self) -> Result<&Value, serde_json::Error> {
+        if let Some(json) = self.json.get() {
+            return Ok(json);
+        }
+        let json = serde_json::from_str(&self.text)?;
+        Ok(self.json.get_or_init(|| json))
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
 }
 
 /// How one claim ended. The attempt is stored in any case.

@@ -3,6 +3,7 @@
 use super::db::Tx;
 use super::event::{RecordChange, tell_records};
 use super::platform::{Act, insert_act, new_act_id};
+use super::standby::Handover;
 use super::steer::{Change, Deliveries, move_deliveries};
 use super::submit::{Known, NewVersion, insert_versions, parse_json, read_by_ids};
 use super::{RecordHead, RecordState, Store, StoreError, db::on};
@@ -85,7 +86,8 @@ impl Store {
             platforms: &[],
             now,
         };
-        let moved = move_deliveries(&mut tx, &[change], &deliveries).await?;
+        let moved =
+            move_deliveries(&mut tx, &[change], &deliveries, &mut Handover::default()).await?;
         self.tell(&mut tx, &known, version, RecordState::Withdrawn, now)
             .await?;
         let act = act("withdraw", record_id, version, reason, actor, now);
@@ -163,7 +165,8 @@ impl Store {
             platforms: &platforms,
             now,
         };
-        let moved = move_deliveries(&mut tx, &[change], &deliveries).await?;
+        let moved =
+            move_deliveries(&mut tx, &[change], &deliveries, &mut Handover::default()).await?;
         self.tell(&mut tx, &known, known.version, RecordState::Live, now)
             .await?;
         tx.commit_act().await.map_err(&failed)?;

@@ -5,6 +5,7 @@
 
 use super::bulk::{Bulk, Kind, cells};
 use super::db::{Tx, row};
+use super::standby::{Handover, Lease};
 use super::{DeliveryHead, StoreError};
 use crate::record::life::{self, Due, Event, Intent, Standing};
 use crate::record::{DeliveryId, DeliveryState, RecordId, Wanted};
@@ -88,12 +89,17 @@ static OPEN: Bulk = Bulk::new(
         ("state", Kind::Text),
         ("held", Kind::Bool),
         ("due_at", Kind::Int),
+        ("claimed", Kind::Int),
+        ("claimed_version", Kind::Int),
+        ("lease_owner", Kind::Text),
+        ("lease_until", Kind::Int),
         ("now", Kind::Int),
     ],
     "INSERT INTO deliveries (id, record_id, platform, wanted, version, state, held, due_at, \
-     offered_at, claimed, settled, tries, created_at, updated_at) \
-     SELECT id, record_id, platform, 'shown', version, state, held, due_at, now, 0, 0, 0, now, \
-     now FROM given",
+     offered_at, claimed, claimed_version, settled, tries, lease_owner, lease_until, created_at, \
+     updated_at) \
+     SELECT id, record_id, platform, 'shown', version, state, held, due_at, now, claimed, \
+     claimed_version, 0, 0, lease_owner, lease_until, now, now FROM given",
 );
 
 /// All texts of this file, for the test that prepares them.
@@ -139,12 +145,14 @@ impl Deliveries {
     }
 }
 
-/// Moves the deliveries of all `changes`, at most one per record, and opens missing ones. Returns
-/// the short answers, one list per change.
+/// Moves the deliveries of all `changes`, at most one per record, and opens missing ones, those
+/// that `handover` has room for in the hands of its sender. Returns the short answers, one list
+/// per change.
 pub(super) async fn move_deliveries(
     tx: &mut Tx,
     changes: &[Change<'_>],
     before: &Deliveries,
+    handover: &mut Handover,
 ) -> Result<Vec<Vec<DeliveryHead>>, StoreError> {
     let mut moved = Vec::new();
     let mut opened = Vec::new();
@@ -165,8 +173,19 @@ pub(super) async fn move_deliveries(
         let missing: Vec<DeliveryHead> = missing_platforms(change, &heads)
             .map(|platform| open(platform, change))
             .collect();
-        opened.extend(missing.iter().map(|head| (change, head.clone())));
-        heads.extend(missing);
+        for mut head in missing {
+            let lease = match head.state {
+                DeliveryState::Queued => {
+                    handover.give(&head.platform, &head.id, change.record_id, change.version)
+                }
+                _ => None,
+            };
+            if lease.is_some() {
+                head.state = DeliveryState::Sending;
+            }
+            opened.push((change, head.clone(), lease));
+            heads.push(head);
+        }
         heads.sort_by(|a, b| a.platform.cmp(&b.platform));
         answers.push(heads);
     }
@@ -253,11 +272,12 @@ async fn write_moved(tx: &mut Tx, moved: &[(&str, Position, i64)]) -> Result<(),
 
 async fn write_opened(
     tx: &mut Tx,
-    opened: &[(&Change<'_>, DeliveryHead)],
+    opened: &[(&Change<'_>, DeliveryHead, Option<Lease>)],
 ) -> Result<(), StoreError> {
     let given: Vec<_> = opened
         .iter()
-        .map(|(change, head)| {
+        .map(|(change, head, lease)| {
+            let lease = lease.as_ref();
             let held = head.state == DeliveryState::Held;
             cells![
                 head.id.as_str(),
@@ -266,7 +286,13 @@ async fn write_opened(
                 head.version,
                 head.state.as_str(),
                 held,
-                (!held).then_some(change.now),
+                lease
+                    .map(|lease| lease.until)
+                    .or((!held).then_some(change.now)),
+                i64::from(lease.is_some()),
+                lease.map(|_| head.version),
+                lease.map(|lease| lease.owner.as_str()),
+                lease.map(|lease| lease.until),
                 change.now,
             ]
         })

@@ -15,6 +15,7 @@ mod write;
 
 use super::db::Tx;
 use super::event::tell_records;
+use super::standby::Handover;
 use super::steer::{Deliveries, move_deliveries};
 use super::writer::{Answer, Command};
 use super::{NewSubmission, RecordHead, Store, StoreError, SubmitOutcome};
@@ -65,18 +66,20 @@ impl Store {
     }
 }
 
-/// Decides and writes `items` in order, with `events` when they are wanted.
+/// Decides and writes `items` in order, with `events` when they are wanted; what `handover` has
+/// room for is opened in the hands of its sender.
 pub(super) async fn submit(
     tx: &mut Tx,
     items: &[&NewSubmission],
     events: bool,
+    handover: &mut Handover,
 ) -> Result<Vec<SubmitOutcome>, StoreError> {
     let mut outcomes: Vec<Option<SubmitOutcome>> = items.iter().map(|_| None).collect();
     for round in rounds(items) {
         let part: Vec<&NewSubmission> = round.iter().map(|index| items[*index]).collect();
         for (index, outcome) in round
             .into_iter()
-            .zip(submit_round(tx, &part, events).await?)
+            .zip(submit_round(tx, &part, events, handover).await?)
         {
             outcomes[index] = Some(outcome);
         }
@@ -119,6 +122,7 @@ async fn submit_round(
     tx: &mut Tx,
     items: &[&NewSubmission],
     events: bool,
+    handover: &mut Handover,
 ) -> Result<Vec<SubmitOutcome>, StoreError> {
     let seen = Seen::read(tx, items).await?;
     let deliveries = Deliveries::read(tx, &seen.record_ids()).await?;
@@ -129,8 +133,9 @@ async fn submit_round(
     index::allocate(tx, items, &mut decisions).await?;
     twin::warn(tx, items, &mut decisions).await?;
     compare::note_changes(tx, items, &mut decisions).await?;
-    let written = write::write(tx, items, &decisions).await?;
-    let moved = move_deliveries(tx, &written.changes(&decisions), &deliveries).await?;
+    let mut written = write::write(tx, items, &decisions).await?;
+    let moved = move_deliveries(tx, &written.changes(&decisions), &deliveries, handover).await?;
+    handover.tell(std::mem::take(&mut written.documents));
     if events {
         tell_records(tx, &written.told(&decisions)).await?;
     }

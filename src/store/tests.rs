@@ -9,6 +9,7 @@ mod life;
 mod operating;
 mod registry;
 mod replaying;
+mod standing_by;
 mod statements;
 mod submitting;
 mod verifying;

@@ -17,6 +17,7 @@ use super::db::{Db, Pools, Tx, on};
 use super::event::tell_settlements;
 use super::outage::Health;
 use super::settle::{ProgressUpdate, abandon, release, save_progress, settle};
+use super::standby::{Handover, Standbys};
 use super::submit::submit;
 use super::{Claim, NewSubmission, Settlement, StoreError, SubmitOutcome};
 use crate::failpoint::{self, Point};
@@ -76,6 +77,20 @@ impl Command {
             | Self::Progress(_)
             | Self::Release(_)
             | Self::Abandon(_) => false,
+        }
+    }
+
+    /// Returns the platforms whose deliveries it may open.
+    fn opens(&self) -> &[String] {
+        match self {
+            Self::Submit(new) if new.holds.is_empty() => &new.platforms,
+            Self::Submit(_)
+            | Self::Settle(_)
+            | Self::Progress(_)
+            | Self::Release(_)
+            | Self::Abandon(_)
+            | Self::Renew(_)
+            | Self::Claim(_) => &[],
         }
     }
 
@@ -182,11 +197,17 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the task; it ends when all handles are gone, or at [`Writer::close`].
-    pub(super) fn start(pools: Arc<Pools>, health: Arc<Health>, limits: Limits) -> Self {
+    pub(super) fn start(
+        pools: Arc<Pools>,
+        health: Arc<Health>,
+        standbys: Arc<Standbys>,
+        limits: Limits,
+    ) -> Self {
         let (messages, inbox) = mpsc::channel(WAITING_MAX);
         let task = Task {
             pools,
             health,
+            standbys,
             inbox,
             waiting: VecDeque::new(),
             leases: Leases::default(),
@@ -239,6 +260,7 @@ impl Writer {
 struct Task {
     pools: Arc<Pools>,
     health: Arc<Health>,
+    standbys: Arc<Standbys>,
     inbox: mpsc::Receiver<Message>,
     /// Taken out of the inbox and not answered yet, in order.
     waiting: VecDeque<Waiting>,
@@ -327,10 +349,15 @@ impl Task {
             self.leases.note(&mut waiting.command, waited);
         }
         let commands: Vec<&Command> = batch.iter().map(|waiting| &waiting.command).collect();
-        let (answers, outage) = self.answer_all(&commands).await;
+        let mut handover = self.standbys.hand_over(
+            commands.iter().flat_map(|command| command.opens()),
+            |platform, until| self.leases.own_end(platform, until),
+        );
+        let (answers, outage) = self.answer_all(&commands, &mut handover).await;
         if let Some(error) = outage {
             let unknown = commands.iter().skip(answers.len()).copied();
             self.leases.doubt(unknown);
+            self.leases.doubt_handed(&handover);
             if self.broken || began.elapsed() > HICCUP_MAX {
                 self.health.failed(&error);
             }
@@ -340,6 +367,8 @@ impl Task {
             self.health.answered();
             self.broken = false;
         }
+        let left = handover.answer(began);
+        self.hand_back(left);
         let mut answers = answers.into_iter();
         let mut kept = Vec::new();
         for waiting in batch {
@@ -380,9 +409,10 @@ impl Task {
     async fn answer_all(
         &self,
         commands: &[&Command],
+        handover: &mut Handover,
     ) -> (Vec<Result<Answer, StoreError>>, Option<StoreError>) {
         let mut answers = Vec::with_capacity(commands.len());
-        match self.commit_with_retries(commands).await {
+        match self.commit_with_retries(commands, handover).await {
             Ok(done) => return (done.into_iter().map(Ok).collect(), None),
             Err(error) if error.is_outage() => return (answers, Some(error)),
             Err(error) if commands.len() == 1 || !error.concerns_one_item() => {
@@ -392,7 +422,7 @@ impl Task {
             Err(_) => {}
         }
         for command in commands {
-            match self.commit_with_retries(&[command]).await {
+            match self.commit_with_retries(&[command], handover).await {
                 Ok(mut done) => answers.push(Ok(done.remove(0))),
                 Err(error) if error.is_outage() => return (answers, Some(error)),
                 Err(error) => answers.push(Err(error)),
@@ -401,10 +431,14 @@ impl Task {
         (answers, None)
     }
 
-    async fn commit_with_retries(&self, commands: &[&Command]) -> Result<Vec<Answer>, StoreError> {
+    async fn commit_with_retries(
+        &self,
+        commands: &[&Command],
+        handover: &mut Handover,
+    ) -> Result<Vec<Answer>, StoreError> {
         let mut tries = 1;
         loop {
-            let committed = tokio::time::timeout(TRANSACTION_MAX, self.commit(commands))
+            let committed = tokio::time::timeout(TRANSACTION_MAX, self.commit(commands, handover))
                 .await
                 .unwrap_or_else(|_| Err(StoreError::not_in_time("commit a transaction")));
             match committed {
@@ -418,7 +452,12 @@ impl Task {
         }
     }
 
-    async fn commit(&self, commands: &[&Command]) -> Result<Vec<Answer>, StoreError> {
+    async fn commit(
+        &self,
+        commands: &[&Command],
+        handover: &mut Handover,
+    ) -> Result<Vec<Answer>, StoreError> {
+        handover.begin();
         let mut tx = self
             .pools
             .writer
@@ -429,11 +468,12 @@ impl Task {
             probe(&mut tx).await?;
             self.leases.recover(&mut tx).await?;
         }
-        let answers = answer_in(&mut tx, commands, self.pools.writes_events()).await?;
+        let answers = answer_in(&mut tx, commands, self.pools.writes_events(), handover).await?;
         reach_each(commands, Command::committing);
         tx.commit()
             .await
             .map_err(StoreError::while_doing("commit a transaction"))?;
+        handover.committed();
         reach_each(commands, Command::committed);
         Ok(answers)
     }
@@ -467,6 +507,7 @@ async fn answer_in(
     tx: &mut Tx,
     commands: &[&Command],
     events: bool,
+    handover: &mut Handover,
 ) -> Result<Vec<Answer>, StoreError> {
     let mut progress = Vec::new();
     let mut settlements = Vec::new();
@@ -491,7 +532,9 @@ async fn answer_in(
     let mut settled = settled.into_iter();
     release(tx, &released).await?;
     abandon(tx, &abandoned).await?;
-    let mut submitted = submit(tx, &submissions, events).await?.into_iter();
+    let mut submitted = submit(tx, &submissions, events, handover)
+        .await?
+        .into_iter();
     let mut answers = Vec::with_capacity(commands.len());
     for command in commands {
         const ONE_EACH: &str = "each kind answers as many as it was asked";

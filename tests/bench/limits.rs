@@ -18,11 +18,13 @@ pub(crate) struct Limits {
     pub(crate) durable_commits_per_s: f64,
     /// Confirmed publishes of a small message, pipelined; none without a broker.
     pub(crate) confirmed_publishes_per_s: Option<f64>,
+    /// What the engine calls itself.
+    pub(crate) store_version: String,
 }
 
-/// Rows a second, each with a commit of its own.
+/// Rows a second, each with a commit of its own, and the version of the engine.
 macro_rules! commits_on {
-    ($connection:ident, $row:ident) => {{
+    ($connection:ident, $row:ident, $version:literal) => {{
         let connection = &mut $connection;
         for text in [
             "DROP TABLE IF EXISTS bare_rows",
@@ -49,20 +51,28 @@ macro_rules! commits_on {
             .execute(&mut *connection)
             .await
             .expect("the table goes");
-        rate
+        let version: String = sqlx::query_scalar($version)
+            .fetch_one(&mut *connection)
+            .await
+            .expect("a version");
+        (rate, version)
     }};
 }
 
 const SPAN: Duration = Duration::from_secs(2);
 
 pub(crate) async fn measure(options: &Options) -> Limits {
+    let loopback_posts_per_s = loopback(options.bytes).await;
+    let (durable_commits_per_s, store_version) = commits(options).await;
+    let confirmed_publishes_per_s = match options.queue.starts_with("amqp") {
+        true => Some(publishes(&options.queue).await),
+        false => None,
+    };
     Limits {
-        loopback_posts_per_s: loopback(options.bytes).await,
-        durable_commits_per_s: commits(options).await,
-        confirmed_publishes_per_s: match options.queue.starts_with("amqp") {
-            true => Some(publishes(&options.queue).await),
-            false => None,
-        },
+        loopback_posts_per_s,
+        durable_commits_per_s,
+        confirmed_publishes_per_s,
+        store_version,
     }
 }
 
@@ -104,13 +114,13 @@ async fn loopback(bytes: usize) -> f64 {
     rate
 }
 
-async fn commits(options: &Options) -> f64 {
+async fn commits(options: &Options) -> (f64, String) {
     let row = entry("bare", options.bytes);
     if options.store != "sqlite" {
         let mut connection = sqlx::PgConnection::connect(&options.store)
             .await
             .expect("the database");
-        return commits_on!(connection, row);
+        return commits_on!(connection, row, "SELECT version()");
     }
     let folder = tempfile::tempdir().expect("a folder");
     let mut connection = SqliteConnectOptions::new()
@@ -121,7 +131,7 @@ async fn commits(options: &Options) -> f64 {
         .connect()
         .await
         .expect("a database");
-    commits_on!(connection, row)
+    commits_on!(connection, row, "SELECT 'SQLite ' || sqlite_version()")
 }
 
 async fn publishes(url: &str) -> f64 {

@@ -54,6 +54,9 @@ struct Options {
     /// Process id of the broker, to measure its CPU
     #[arg(long)]
     queue_pid: Option<u32>,
+    /// What the broker calls itself, to be kept with the figures
+    #[arg(long)]
+    queue_version: Option<String>,
     /// Write the figures here
     #[arg(long)]
     json: Option<PathBuf>,

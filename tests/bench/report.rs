@@ -86,6 +86,7 @@ impl Report {
         json!({
             "store": scheme(&self.options.store), "queue": scheme(&self.options.queue),
             "entry_bytes": self.options.bytes, "stored_beforehand": self.options.stored,
+            "queue_version": self.options.queue_version,
             "machine": machine::description(), "limits": self.limits, "runs": self.runs,
             "hub_peak_memory_mib": self.peak_memory_mib,
         })

@@ -206,7 +206,7 @@ async fn appearance(
     operation: Operation,
     claim: &Claim,
 ) -> Result<(Appearance, String), StoreError> {
-    let record = match serde_json::from_str(&claim.document) {
+    let record = match claim.document.json() {
         Ok(record) => record,
         Err(error) => return Ok((Appearance::Unanswered, error.to_string())),
     };
@@ -218,7 +218,7 @@ async fn appearance(
         sessions: &sender.sessions,
         pace: &sender.pace,
         claim,
-        facts: facts(claim, &record, Default::default(), &progress),
+        facts: facts(claim, record, Default::default(), &progress),
         progress,
         evidence: Evidence::default(),
     };

@@ -34,6 +34,8 @@ pub(in crate::store) struct NewVersion<'a> {
 /// Proof that a round is written; what is left is to move its deliveries.
 pub(super) struct Written<'a> {
     items: &'a [&'a NewSubmission],
+    /// What the new versions say.
+    pub(super) documents: Vec<(RecordId, String)>,
 }
 
 impl<'a> Written<'a> {
@@ -78,10 +80,14 @@ pub(super) async fn write<'a>(
         .map(|(item, plan)| version(item, plan))
         .collect();
     insert_versions(tx, &versions).await?;
+    let documents = versions
+        .into_iter()
+        .filter_map(|version| Some((version.record_id.clone(), version.document?)))
+        .collect();
     for (item, _) in changed(items, decisions).filter(|(item, plan)| plan.takes_content(item)) {
         insert_files(tx, item).await?;
     }
-    Ok(Written { items })
+    Ok(Written { items, documents })
 }
 
 fn changed<'a, 'b>(

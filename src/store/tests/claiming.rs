@@ -10,7 +10,7 @@ async fn a_claim_is_exclusive_until_its_lease_ends_and_then_in_doubt() {
     let now = later();
     let first = claim_one(&store, "portal", now).await;
     assert_eq!((first.token, first.in_doubt, first.tries), (1, false, 0));
-    let record: Record = serde_json::from_str(&first.document).unwrap();
+    let record: Record = serde_json::from_str(first.document.text()).unwrap();
     assert_eq!((record.id, record.version), (first.record_id.clone(), 1));
     let none = store.claim("portal", None, 9, "x", now, now + 9).await;
     assert!(none.unwrap().is_empty());
@@ -171,7 +171,7 @@ async fn a_withdrawal_while_sending_takes_down_what_was_sent() {
     assert_eq!((down.wanted, down.version), (Wanted::Gone, 2));
     assert_eq!(down.reason.as_deref(), Some("错误"));
     assert_eq!(down.remote_id.as_deref(), Some("r1"));
-    let record: Record = serde_json::from_str(&down.document).unwrap();
+    let record: Record = serde_json::from_str(down.document.text()).unwrap();
     assert_eq!(record.version, 1, "says what is shown");
     let gone = Settled::Gone {
         forget_remote: true,
@@ -385,7 +385,7 @@ async fn a_take_down_says_what_is_or_may_be_shown_never_what_is_held() {
     let store = Fresh::open().await;
     let now = later();
     let said = |claim: &Claim| {
-        let record: Record = serde_json::from_str(&claim.document).unwrap();
+        let record: Record = serde_json::from_str(claim.document.text()).unwrap();
         (claim.wanted, record.version)
     };
     change(&store, sample("shown", 1)).await;

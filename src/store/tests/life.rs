@@ -7,7 +7,9 @@ use crate::record::life::{
     Claims, Due, Event, Intent, Outcome, Shows, Sight, Standing, Step, Tries, next,
 };
 use crate::store::db::{Tx, on, row};
+use crate::store::standby::Handover;
 use crate::store::steer::{Change, Deliveries, move_deliveries};
+
 use crate::store::{ReplayWay, claim, hand, overriding, replay, settle, verification};
 
 /// The version that is stored, and wanted unless an event says otherwise.
@@ -433,7 +435,9 @@ async fn change_records(tx: &mut Tx, cases: &[Case], intent: Intent, routed: boo
             now: NOW,
         })
         .collect();
-    move_deliveries(tx, &changes, &before).await.unwrap();
+    move_deliveries(tx, &changes, &before, &mut Handover::default())
+        .await
+        .unwrap();
 }
 
 fn attempt() -> NewAttempt {

@@ -159,7 +159,7 @@ async fn a_document_that_stops_being_public_is_taken_down_and_its_new_text_never
         (Wanted::Gone, DeliveryState::Queued)
     );
     let down = claim_one(&store, "portal", now).await;
-    let record: Record = serde_json::from_str(&down.document).unwrap();
+    let record: Record = serde_json::from_str(down.document.text()).unwrap();
     assert_eq!(record.version, 1);
     assert!(store.due_platforms(now).await.unwrap().is_empty());
 }

@@ -6,10 +6,11 @@
 use super::super::db::{Tx, on, row};
 use super::super::event::tell_confirmed;
 use super::super::outage::read;
-use super::super::{Claim, Store, StoreError};
+use super::super::{Claim, Document, Store, StoreError};
 use super::{Verification, VerificationRow, columns, touch};
 use crate::failpoint::{Point, reach};
 use crate::record::{Appearance, DeliveryId, RecordId, VerificationId, Wanted};
+use std::sync::Arc;
 
 /// What a sender saw of one delivery.
 #[derive(Debug, Clone)]
@@ -189,9 +190,10 @@ impl Store {
             .await)?;
         let Some(row) = row else { return Ok(None) };
         let mut claim = row.understand()?;
-        claim.document = self
-            .in_other_words(delivery.as_str(), claim.document)
+        let document = self
+            .in_other_words(delivery.as_str(), claim.document.text().to_owned())
             .await?;
+        claim.document = Arc::new(Document::new(document));
         Ok(Some(claim))
     }
 
@@ -367,7 +369,7 @@ impl ShownRow {
     fn understand(self) -> Result<Claim, StoreError> {
         let missing = || StoreError::corrupt("versions.document for delivery", &self.id);
         Ok(Claim {
-            document: self.document.clone().ok_or_else(missing)?,
+            document: Arc::new(Document::new(self.document.clone().ok_or_else(missing)?)),
             delivery: self.id.into(),
             record_id: self.record_id.into(),
             platform: self.platform,

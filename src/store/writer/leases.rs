@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use crate::store::claim::{Renewal, renew};
 use crate::store::db::{Tx, on};
 use crate::store::settle::resting;
+use crate::store::standby::Handover;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -50,12 +51,8 @@ impl Leases {
         let waited_ms = waited.as_millis() as i64;
         match command {
             Command::Claim(request) => {
-                request.lease_until += waited_ms;
-                let newest = self.newest.entry(request.platform.clone()).or_default();
-                if (*newest - SAME_MOMENT_MS..=*newest).contains(&request.lease_until) {
-                    request.lease_until = *newest + 1;
-                }
-                *newest = request.lease_until;
+                request.lease_until =
+                    self.own_end(&request.platform, request.lease_until + waited_ms);
             }
             Command::Renew(renewal) => {
                 renewal.lease_until += waited_ms;
@@ -68,6 +65,27 @@ impl Leases {
             | Command::Release(_)
             | Command::Abandon(_) => {}
         }
+    }
+
+    /// Returns an end for a claim on `platform` that no other recent one has, `lease_until` or
+    /// little later.
+    pub(super) fn own_end(&mut self, platform: &str, mut lease_until: i64) -> i64 {
+        let newest = self.newest.entry(platform.to_owned()).or_default();
+        if (*newest - SAME_MOMENT_MS..=*newest).contains(&lease_until) {
+            lease_until = *newest + 1;
+        }
+        *newest = lease_until;
+        lease_until
+    }
+
+    /// Notes what may have been handed over to senders that stood by.
+    pub(super) fn doubt_handed(&mut self, handover: &Handover) {
+        let doubts = handover.leases().map(|(platform, lease)| Doubt {
+            platform: platform.to_owned(),
+            lease_owner: lease.owner,
+            lease_until: lease.until,
+        });
+        self.doubts.extend(doubts);
     }
 
     /// Notes the claims of which nobody knows whether they were made.

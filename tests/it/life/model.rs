@@ -127,6 +127,7 @@ pub(super) fn withdrawal(record: usize, revision: i64, now: i64) -> NewSubmissio
         body_sha256: format!("{record} {revision}"),
         idempotency_key: None,
         received_at: now,
+        reckoning: Default::default(),
         content: None,
         content_sha256: String::new(),
         holds: Vec::new(),
