@@ -40,8 +40,18 @@ row! {
     }
 }
 
+/// The columns that say where a delivery stands.
+type Columns<'a> = (
+    &'a str,
+    &'a str,
+    bool,
+    [i64; 4],
+    [Option<i64>; 2],
+    Option<&'a str>,
+);
+
 impl Row {
-    fn columns(&self) -> (&str, &str, bool, [i64; 4], [Option<i64>; 2], Option<&str>) {
+    fn columns(&self) -> Columns<'_> {
         (
             &self.state,
             &self.wanted,
