@@ -11,6 +11,7 @@ mod doctor;
 mod hand;
 mod hint;
 mod hub;
+mod import;
 mod normalise;
 mod operations;
 mod output;
@@ -52,6 +53,8 @@ enum Verb {
     Sandbox(serve::SandboxArgs),
     /// Take submission files in, as the OA would post them
     Submit(submit::SubmitArgs),
+    /// Take a workbook, CSV or NDJSON of many entries in, row by row
+    Import(import::ImportArgs),
     /// Say what the hub makes of single values: numbers, dates, amounts, text, whole entries
     Normalise(normalise::NormaliseArgs),
     /// Say what may not go out of files, or of everything that is public
@@ -136,6 +139,7 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Serve(args) => serve::serve(settings, args).await,
         Verb::Sandbox(args) => serve::sandbox(args, output).await,
         Verb::Submit(args) => submit::submit(&settings, args, output).await,
+        Verb::Import(args) => import::import(&settings, args, output).await,
         Verb::Normalise(args) => normalise::normalise(&settings, args, output),
         Verb::Screen(args) => screen::screen(&settings, args, output).await,
         Verb::Why(args) => operations::why(&settings, args, output).await,

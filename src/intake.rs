@@ -11,10 +11,11 @@ mod labels;
 mod native;
 mod profile;
 mod read;
+mod ready;
 mod registry;
 mod schema;
 
-pub use answer::sentence;
+pub use answer::{in_words, sentence};
 pub use examine::{Examined, examine};
 pub use format::Format;
 pub use labels::{Guard, LABELS_FILE, LabelledField, Labels, LabelsError};
@@ -23,6 +24,7 @@ pub use profile::{
     folders as profile_folders,
 };
 pub use read::{Incoming, Reading, Translation};
+pub use ready::Ready;
 pub use registry::RegistryVersion;
 pub use schema::{RECORD_SCHEMA, SUBMISSION_SCHEMA, parse_submission};
 
@@ -217,12 +219,7 @@ impl Intake {
         idempotency_key: Option<String>,
     ) -> Result<Pending, Refusal> {
         let (new, entry_errors) = self.prepare(account, read, idempotency_key).await?;
-        let outcome = self.store.enqueue_submit(new).await?;
-        Ok(Pending {
-            outcome: Box::pin(outcome),
-            queue: Arc::clone(&self.queue),
-            entry_errors,
-        })
+        self.hand_over(Ready { new, entry_errors }).await
     }
 
     /// Wakes the senders of all that is due of a record.

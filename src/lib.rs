@@ -15,13 +15,14 @@
 //! - [`connector`]: a platform as a folder of data. [`deliver`]: senders, sessions, outcomes, with
 //!   [`backoff`] for when to try again.
 //! - [`operator`]: what a person sees and switches. [`replay`]: what a person sends again.
+//! - [`import`]: whole files of rows, each through the door for submissions.
 //! - [`conform`]: plays sixteen kinds of trouble to any connector.
 //! - [`http`], [`cli`]: the doors. [`sandbox`]: three platforms to practise on.
 //! - [`config`], [`telemetry`], [`clock`]: settings, logs and metrics, time. [`failpoint`]: where a
 //!   test can end the process.
 //!
 //! # Invariants
-//! Imports go downwards only: `http cli` → `operator replay` → `intake | deliver` →
+//! Imports go downwards only: `http cli` → `operator replay import` → `intake | deliver` →
 //! `normalise screen route store queue connector` → `record`. `intake` and `deliver` never import
 //! each other; they meet in the store. No platform's name occurs outside [`sandbox`].
 
@@ -35,6 +36,7 @@ pub mod connector;
 pub mod deliver;
 pub mod failpoint;
 pub mod http;
+pub mod import;
 pub mod intake;
 pub mod normalise;
 pub mod operator;

@@ -24,6 +24,7 @@ mod overriding;
 mod platform;
 mod record;
 mod replay;
+mod same;
 mod schema;
 mod sender;
 mod settle;
@@ -55,6 +56,7 @@ pub use replay::{
     ReplayOutcomes, ReplaySelection, ReplaySkip, ReplayState, ReplayStep, ReplaySwitch, ReplayWay,
     Selected, SelectedDelivery,
 };
+pub use same::{KnownDocuments, OwnRecord, SameDocument};
 pub use schema::MigrationState;
 pub use standby::StandBy;
 pub use submission::{

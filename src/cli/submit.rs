@@ -5,11 +5,11 @@ use super::hub;
 use super::output::Output;
 use crate::config::Settings;
 use crate::connector::References;
-use crate::intake::{Incoming, Profile, Profiles, Refusal, sentence};
+use crate::intake::{Incoming, Profile, Profiles, Refusal, in_words, sentence};
 use crate::record::FieldError;
 use crate::store::Account;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ pub(super) async fn submit(
                 }
                 Err(refusal) => {
                     refused += 1;
-                    let (text, errors) = in_words(refusal)?;
+                    let (text, errors) = told(refusal)?;
                     let value = json!({"file": shown, "error": text, "errors": errors});
                     output.line(&value, || format!("{shown}: {text}"));
                 }
@@ -139,33 +139,19 @@ fn bodies<'a>(path: &std::path::Path, text: &'a [u8]) -> Vec<&'a [u8]> {
     }
 }
 
-fn in_words(refusal: Refusal) -> anyhow::Result<(String, Vec<Value>)> {
-    let of = |errors: Vec<FieldError>| errors.into_iter().map(|error| json!(error)).collect();
-    Ok(match refusal {
-        Refusal::Fields(errors) => {
+/// Returns the sentence for a person and the errors for a program.
+fn told(refusal: Refusal) -> anyhow::Result<(String, Vec<FieldError>)> {
+    let errors =
+        in_words(refusal).map_err(|error| failure(error.to_string(), "run `synchub doctor`"))?;
+    let text = match &errors[..] {
+        [error] if error.pointer.is_empty() => error.detail.clone(),
+        errors => {
             let lines: Vec<String> = errors
                 .iter()
                 .map(|it| format!("\n  {} {}", it.pointer, it.detail))
                 .collect();
-            (
-                format!("有 {} 处需要修改：{}", errors.len(), lines.concat()),
-                of(errors),
-            )
+            format!("有 {} 处需要修改：{}", errors.len(), lines.concat())
         }
-        Refusal::Older(head) => (
-            format!("系统中已有更新的第 {} 版，未作改动", head.revision),
-            Vec::new(),
-        ),
-        Refusal::RevisionReused(head, _) => (
-            format!(
-                "第 {} 版已报送过但内容不同；更正请增大修订号",
-                head.revision
-            ),
-            Vec::new(),
-        ),
-        Refusal::UnknownRecord => ("没有找到要撤回的信息".to_owned(), Vec::new()),
-        Refusal::UnitNotAllowed { unit } => (format!("无权以“{unit}”的名义报送"), Vec::new()),
-        Refusal::KeyReused => ("Idempotency-Key 已用于另一份内容".to_owned(), Vec::new()),
-        Refusal::Store(error) => return Err(failure(error.to_string(), "run `synchub doctor`")),
-    })
+    };
+    Ok((text, errors))
 }

@@ -1,8 +1,9 @@
 //! The one Chinese sentence that the clerk reads in the OA.
 
+use super::Refusal;
 use crate::connector::Connectors;
-use crate::record::DeliveryState;
-use crate::store::{RecordHead, RecordState};
+use crate::record::{DeliveryState, FieldError};
+use crate::store::{RecordHead, RecordState, StoreError};
 
 /// Returns what became of a submission in one sentence.
 pub fn sentence(changed: bool, head: &RecordHead, connectors: &Connectors) -> String {
@@ -46,4 +47,35 @@ pub fn sentence(changed: bool, head: &RecordHead, connectors: &Connectors) -> St
             format!("{start}，将在 {count} 个平台显示：{names}。{hint}")
         }
     }
+}
+
+/// Returns why a submission was refused: each wrong field, or one error about the whole.
+///
+/// # Errors
+/// The store's, when it was the store that did not answer.
+pub fn in_words(refusal: Refusal) -> Result<Vec<FieldError>, StoreError> {
+    let (code, detail) = match refusal {
+        Refusal::Fields(errors) => return Ok(errors),
+        Refusal::Older(head) => (
+            "older_revision",
+            format!("系统中已有更新的第 {} 版，未作改动", head.revision),
+        ),
+        Refusal::RevisionReused(head, _) => (
+            "revision_reused",
+            format!(
+                "第 {} 版已报送过但内容不同；更正请增大修订号",
+                head.revision
+            ),
+        ),
+        Refusal::UnknownRecord => ("unknown_record", "没有找到要撤回的信息".to_owned()),
+        Refusal::UnitNotAllowed { unit } => {
+            ("unit_not_allowed", format!("无权以“{unit}”的名义报送"))
+        }
+        Refusal::KeyReused => (
+            "idempotency_key_reused",
+            "Idempotency-Key 已用于另一份内容".to_owned(),
+        ),
+        Refusal::Store(error) => return Err(error),
+    };
+    Ok(vec![FieldError::new("", code, detail)])
 }

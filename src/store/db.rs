@@ -150,6 +150,16 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Begins a transaction that only reads, so that all its statements see one state.
+    pub(super) async fn begin_read(&self) -> Result<Tx, sqlx::Error> {
+        Ok(match self {
+            Db::Sqlite(pool) => Db::Sqlite(pool.begin().await?),
+            Db::Postgres(pool) => Db::Postgres(pool.begin().await?),
+        })
+    }
+}
+
 impl Tx {
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         on!(self, |c| c.commit().await)

@@ -23,6 +23,7 @@ use decide::{Decision, decide};
 pub(super) use read::{Known, parse_json, read_by_ids};
 use read::{KnownKey, Seen};
 use std::collections::HashMap;
+pub(super) use twin::document_key;
 pub(super) use write::{NewVersion, insert_versions};
 
 /// All statements of this folder, for the test that prepares them.

@@ -91,6 +91,7 @@ fn every_verb_takes_json_and_says_what_it_does() {
         "serve",
         "sandbox",
         "submit",
+        "import",
         "why",
         "trace",
         "failures",

@@ -13,6 +13,7 @@ mod fourth;
 mod fuzz;
 mod house;
 mod hub;
+mod import;
 mod intake;
 mod life;
 mod migrate;

@@ -34,7 +34,7 @@ pub(super) static BULKS: [&Bulk; 1] = [&TWINS];
 
 /// Returns what records of one document share: the date, and number and title, or unit and title
 /// of a document without number. It begins with the date, so that an index of it grows at its end.
-pub(super) fn document_key(content: &Content) -> String {
+pub(in crate::store) fn document_key(content: &Content) -> String {
     let title: String = content
         .title
         .chars()

@@ -5,7 +5,7 @@ use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
     account, catalogue, claim, due, event, failure, hand, operate, overriding, platform, record,
-    replay, schema, sender, settle, steer, submit, trace, verification, writer,
+    replay, same, schema, sender, settle, steer, submit, trace, verification, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -15,6 +15,7 @@ fn bulks() -> Vec<&'static Bulk> {
         &settle::BULKS[..],
         &failure::BULKS[..],
         &overriding::BULKS[..],
+        &same::BULKS[..],
         &steer::BULKS[..],
         &submit::bulks(),
         &event::BULKS[..],
