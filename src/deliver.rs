@@ -9,6 +9,7 @@
 mod attempt;
 mod evidence;
 mod exchange;
+mod identical;
 mod likeness;
 mod outcome;
 mod pace;

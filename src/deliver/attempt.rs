@@ -2,7 +2,8 @@
 
 use super::evidence::Evidence;
 use super::exchange::{Exchange, Progress};
-use super::outcome::{Cause, Ruling, again, ruling};
+use super::identical::Sent;
+use super::outcome::{BYTES_DIFFER, Cause, Ruling, again, ruling};
 use super::plan::{Abilities, LookedUp, Next, Situation, next};
 use super::sender::Sender;
 use crate::clock::now_ms;
@@ -39,6 +40,7 @@ pub(super) async fn attempt(
     }
     let files = attachments(sender, record).await?;
     let progress = Progress::of(claim);
+    let sent = Sent::read(&sender.store, &sender.connector, claim).await?;
     let mut run = Attempt {
         claim,
         connector: &sender.connector,
@@ -55,6 +57,7 @@ pub(super) async fn attempt(
             facts: facts(claim, record, files, &progress),
             progress,
             evidence: Evidence::default(),
+            sent,
         },
     };
     let Some(outcome) = run.until_settled().await? else {
@@ -350,7 +353,9 @@ impl Attempt<'_> {
         if self.operation == Operation::ReadBack {
             return self.look_again();
         }
-        let in_doubt = cause.class == "unknown" || self.is_still_in_doubt();
+        // What was sent before may be there: a withdrawal must not take it for never shown.
+        let in_doubt =
+            cause.class == "unknown" || cause.code == BYTES_DIFFER || self.is_still_in_doubt();
         cause.failed(&self.connector.id, in_doubt)
     }
 

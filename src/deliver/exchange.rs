@@ -4,6 +4,7 @@
 //! step begins, so that a crash or a failure resumes where it stopped.
 
 use super::evidence::{Evidence, mask_of};
+use super::identical::{Sent, asked_version};
 use super::pace::Pace;
 use super::session::{Current, LoginRefused, Sessions};
 use super::transport::{SendError, Transport};
@@ -25,6 +26,8 @@ pub(super) enum Ended {
     Judged { step: String, judgement: Judgement },
     /// The request could not be made.
     Unrendered { step: String, error: RenderError },
+    /// The request is not the one that was sent before, as an operator wants it.
+    Differs { step: String },
     /// No answer.
     Unanswered { step: String, error: SendError },
     /// No session could be had.
@@ -40,6 +43,9 @@ pub(super) struct Progress {
     pub(super) operation: String,
     /// Step (with `#index` in a `for_each`) → what it captured.
     pub(super) done: Map<String, Value>,
+    /// The version that shall be sent as it was sent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) identical: Option<i64>,
 }
 
 impl Progress {
@@ -73,6 +79,8 @@ pub(super) struct Exchange<'a> {
     pub(super) facts: Facts,
     pub(super) progress: Progress,
     pub(super) evidence: Evidence,
+    /// What was sent of this version, when nothing else may be.
+    pub(super) sent: Option<Sent>,
 }
 
 impl Exchange<'_> {
@@ -84,6 +92,7 @@ impl Exchange<'_> {
                 version: self.claim.version,
                 operation: operation.as_str().to_owned(),
                 done: Map::new(),
+                identical: self.claim.progress.as_ref().and_then(asked_version),
             };
         }
         let connector = self.connector;
@@ -198,6 +207,13 @@ impl Exchange<'_> {
                 step: step.name.clone(),
                 error,
             })?;
+        let begun = !self.progress.done.is_empty();
+        let sent = self.sent.as_ref();
+        if sent.is_some_and(|sent| !sent.allows(&step.name, begun, &request.body)) {
+            return Err(Ended::Differs {
+                step: step.name.clone(),
+            });
+        }
         let began = Instant::now();
         reach(Point::SendBegins);
         let answer = self

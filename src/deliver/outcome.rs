@@ -12,6 +12,9 @@ use std::time::Duration;
 /// for years.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Code of a request that is not the one that was sent before.
+pub(super) const BYTES_DIFFER: &str = "bytes_differ";
+
 /// Why an attempt did not succeed, in the words that rows and people use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cause {
@@ -87,6 +90,10 @@ pub(super) fn ruling(connector: &Connector, operation: Operation, ended: Ended) 
             at_ms: refused.try_at_ms,
         },
         Ended::Unrendered { step, error } => Ruling::Failed(unrendered(&step, &error)),
+        Ended::Differs { step } => {
+            let text = "现在生成的请求与当时发出的不同，没有发送；要发送最新内容，请按当前状态重放";
+            Ruling::Failed(Cause::new(&step, "render", BYTES_DIFFER, text))
+        }
         Ended::Unanswered { step, error } => {
             let text = connector.mask().apply(&error.to_string());
             match error {

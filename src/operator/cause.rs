@@ -86,6 +86,12 @@ pub(super) fn diagnose(class: &str, code: &str) -> Diagnosis {
             "请报送单位按平台的原因更正后重新报送，更正后自动推送；平台已调整的，可重放",
             Remedy::Look,
         ),
+        ("render", "bytes_differ") => (
+            Owner::Us,
+            "按原样重发的请求与当时不同",
+            "平台上的保持原样；要发送最新内容的，按当前状态重放",
+            Remedy::Replay,
+        ),
         ("render", _) => (
             Owner::Us,
             "连接器无法生成请求",

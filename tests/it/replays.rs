@@ -172,3 +172,76 @@ async fn a_changed_selection_is_refused_and_a_cancelled_replay_sends_nothing_mor
     }
     shows_nothing(&platforms, ALL[0], &records[0]).await;
 }
+
+/// Replays everything on a platform identically; returns the outcomes.
+async fn replay_identically(hub: &Hub, platform: &str) -> Value {
+    let replay = hub
+        .replay(
+            json!({"filter": {"platform": platform, "state": "confirmed"},
+            "way": "identical", "reason": "平台要求补发"}),
+        )
+        .await;
+    assert_eq!(replay["count"], 1);
+    let id = replay["id"].as_str().expect("text").to_owned();
+    replay_until(hub, &id, "done").await["outcomes"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identical_replay_sends_the_same_bytes_or_nothing() {
+    let platforms = Platforms::start(&["--review-ms", "0"]);
+    let hub = Hub::start(&platforms.environment);
+    let answer = hub.submit(&entry_for_all("OA-1", 1)).await;
+    let id = answer["record_id"].as_str().expect("text").to_owned();
+    let record = hub.settled(&id).await;
+    for platform in ALL {
+        assert_eq!(state_on(&record, platform), "confirmed");
+    }
+    let sent = replay_identically(&hub, ALL[0]).await;
+    assert_eq!(sent["failed"], 0, "{sent}");
+    let record = hub.settled(&id).await;
+    let delivery = |platform: &str| {
+        let deliveries = record["deliveries"].as_array().expect("a list").iter();
+        let found = deliveries.clone().find(|it| it["platform"] == platform);
+        found.expect("there")["id"]
+            .as_str()
+            .expect("text")
+            .to_owned()
+    };
+    let (_, seen) = hub
+        .get(&format!("/v1/deliveries/{}", delivery(ALL[0])))
+        .await;
+    let attempts = seen["attempts"].as_array().expect("a list");
+    let bodies: Vec<&Value> = attempts
+        .iter()
+        .flat_map(|it| it["exchanges"].as_array().expect("a list"))
+        .filter(|it| it["request"]["body_bytes"] != 0)
+        .map(|it| &it["request"]["body_sha256"])
+        .collect();
+    assert!(bodies.len() == 2 && bodies[0] == bodies[1], "{attempts:#?}");
+
+    // The second platform's requests hold a session: there is no sending them again.
+    let sent = replay_identically(&hub, ALL[1]).await;
+    assert_eq!(sent["failed"], 1, "{sent}");
+    let (_, refused) = hub
+        .get(&format!("/v1/deliveries/{}", delivery(ALL[1])))
+        .await;
+    assert_eq!(refused["failure"]["code"], "bytes_differ", "{refused:#}");
+    let last = refused["attempts"]
+        .as_array()
+        .expect("a list")
+        .last()
+        .cloned();
+    assert_eq!(
+        last.expect("one")["exchanges"],
+        json!([]),
+        "nothing was sent"
+    );
+    shows_once(&platforms, ALL[1], &id, 1).await;
+    // What was refused is still known to be shown.
+    let path = format!("/v1/records/{id}/withdraw");
+    let (status, answer) = hub.operate(&path, json!({"reason": "误发"})).await;
+    assert_eq!(status, 200, "{answer:#}");
+    for platform in ALL {
+        shows_nothing(&platforms, platform, &id).await;
+    }
+}

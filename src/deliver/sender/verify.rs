@@ -221,6 +221,7 @@ async fn appearance(
         facts: facts(claim, record, Default::default(), &progress),
         progress,
         evidence: Evidence::default(),
+        sent: None,
     };
     let ended = exchange.run(operation).await?;
     Ok(match ruling(&sender.connector, operation, ended) {

@@ -56,12 +56,13 @@ const MARK: &str = "UPDATE replay_items SET started_at = $2 WHERE replay_id = $1
      AND delivery_id IN (SELECT w.delivery_id FROM replay_items w WHERE w.replay_id = $1 \
      AND w.started_at IS NULL AND w.outcome IS NULL ORDER BY w.position LIMIT $3)";
 /// A row that changed since it was frozen stays as it is. What is sent once more, although it is
-/// shown, must not be read back instead; what the platform lost has no id there, and whether it
-/// really has nothing is to be looked up first.
+/// shown, must not be read back instead, and is compared with what was sent; what the platform lost
+/// has no id there, and whether it really has nothing is to be looked up first.
 const START: &str = "UPDATE deliveries SET state = 'queued', due_at = CAST($2 AS BIGINT), \
      offered_at = CAST($2 AS BIGINT), tries = 0, first_tried_at = NULL, \
      shown_version = CASE WHEN $3 THEN NULL ELSE shown_version END, \
-     progress = CASE WHEN $3 THEN NULL ELSE progress END, \
+     progress = CASE WHEN $4 THEN NULL WHEN $3 THEN '{\"identical\":' || deliveries.version || '}' \
+     ELSE progress END, \
      remote_id = CASE WHEN $4 THEN NULL ELSE remote_id END, \
      remote_url = CASE WHEN $4 THEN NULL ELSE remote_url END, \
      settled = CASE WHEN $4 AND settled >= claimed THEN claimed - 1 ELSE settled END, \
