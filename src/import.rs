@@ -9,6 +9,7 @@
 
 mod csv_text;
 mod entry;
+mod fate;
 mod file;
 mod journal;
 mod lines;

@@ -1,5 +1,6 @@
 //! Takes rows in, chunk by chunk: while one is being committed the next is made ready.
 
+use super::fate::{Fate, fate, foreseen};
 use super::file::{Chunk, Row};
 use super::{ImportError, Outcome, RowReport};
 use crate::connector::Connectors;
@@ -164,38 +165,21 @@ impl<'a> Importer<'a> {
                 ..duplicate
             }));
         }
-        let is_publish = new.action == Action::Publish;
-        let is_same = own.is_some_and(|own| {
-            own.content_sha256 == new.content_sha256 && own.withdrawn != is_publish
-        });
-        let next = match own {
-            // A row that counts its own revisions is judged by them.
-            _ if entry.has_revision => None,
-            Some(_) if is_same => {
+        let fate = match entry.has_revision {
+            true => Fate::AsItIs,
+            false => fate(own, new, self.options.correct),
+        };
+        let ready = match fate {
+            Fate::AsItIs => ready,
+            Fate::Unchanged => {
                 report.outcome = Outcome::Unchanged;
                 report.detail = "内容与已报送的相同，未作改动".to_owned();
                 return Ok(Begun::Told(report));
             }
-            Some(own) if own.withdrawn && is_publish => {
-                let detail = "这条信息已经撤回；确需重新公开的，请在“版本”一栏填写更大的修订号。";
-                return Ok(Begun::Told(self.rejected(
-                    &row,
-                    vec![FieldError::new("/revision", "withdrawn", detail)],
-                )));
+            Fate::Refused(code, detail) => {
+                return Ok(Begun::Told(self.refused(&row, code, detail)));
             }
-            Some(own) if self.options.correct || !is_publish => Some(own.revision + 1),
-            Some(_) => {
-                let detail =
-                    "这条信息已经报送过，但内容不同；确属更正的，请加 --correct 重新导入。";
-                return Ok(Begun::Told(self.rejected(
-                    &row,
-                    vec![FieldError::new("/revision", "changed", detail)],
-                )));
-            }
-            None => None,
-        };
-        let ready = match next {
-            Some(revision) => {
+            Fate::Revision(revision) => {
                 let body = with_revision(&entry.body, revision);
                 match self.intake.make_ready(&self.account, &body).await {
                     Ok(ready) => ready,
@@ -204,7 +188,6 @@ impl<'a> Importer<'a> {
                     }
                 }
             }
-            None => ready,
         };
         if self.options.dry_run {
             return Ok(Begun::Told(self.foreseen(&row, report, &ready, known)));
@@ -277,31 +260,9 @@ impl<'a> Importer<'a> {
         known: &KnownDocuments,
     ) -> RowReport {
         let new = ready.submission();
-        let refused = |code: &str, detail: &str| {
-            self.rejected(row, vec![FieldError::new("/revision", code, detail)])
-        };
-        let own = known.own(new);
-        report.outcome = match (new.action, own) {
-            (_, Some(own)) if new.revision < own.revision => {
-                return refused("older_revision", "系统中已有更新的版本。");
-            }
-            (_, Some(own)) if new.revision == own.revision => {
-                let wants_withdrawn = new.action == Action::Withdraw;
-                if own.withdrawn != wants_withdrawn || own.content_sha256 != new.content_sha256 {
-                    return refused(
-                        "revision_reused",
-                        "这一版已报送过但内容不同，更正请增大修订号。",
-                    );
-                }
-                Outcome::Unchanged
-            }
-            (Action::Withdraw, None) if new.content.is_none() => {
-                return refused("unknown_record", "没有找到要撤回的信息。");
-            }
-            (Action::Withdraw, _) => Outcome::Withdrawn,
-            (Action::Publish, _) if !new.holds.is_empty() => Outcome::Held,
-            (Action::Publish, None) => Outcome::Created,
-            (Action::Publish, Some(_)) => Outcome::Corrected,
+        report.outcome = match foreseen(known.own(new), new) {
+            Ok(outcome) => outcome,
+            Err((code, detail)) => return self.refused(row, code, detail),
         };
         if report.outcome == Outcome::Held {
             let codes: Vec<&str> = new.holds.iter().map(|it| it.code.as_str()).collect();
@@ -347,6 +308,10 @@ impl<'a> Importer<'a> {
         }
         report.detail = sentence(changed, head, &self.intake.connectors);
         report
+    }
+
+    fn refused(&self, row: &Row, code: &str, detail: &str) -> RowReport {
+        self.rejected(row, vec![FieldError::new("/revision", code, detail)])
     }
 
     fn rejected(&self, row: &Row, errors: Vec<FieldError>) -> RowReport {
