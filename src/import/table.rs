@@ -94,10 +94,7 @@ impl Header {
     }
 
     /// Returns the cells of a row with their columns.
-    pub(super) fn given<'a>(
-        &'a self,
-        cells: Vec<Cell>,
-    ) -> impl Iterator<Item = (&'a Column, Cell)> {
+    pub(super) fn given(&self, cells: Vec<Cell>) -> impl Iterator<Item = (&Column, Cell)> {
         self.columns
             .iter()
             .zip(cells)

@@ -192,10 +192,15 @@ async fn an_identical_replay_sends_the_same_bytes_or_nothing() {
     let hub = Hub::start(&platforms.environment);
     let answer = hub.submit(&entry_for_all("OA-1", 1)).await;
     let id = answer["record_id"].as_str().expect("text").to_owned();
-    let record = hub.settled(&id).await;
-    for platform in ALL {
-        assert_eq!(state_on(&record, platform), "confirmed");
-    }
+    eventually(|| async {
+        let record = hub.settled(&id).await;
+        let is_confirmed = |platform: &&str| state_on(&record, platform) == "confirmed";
+        match ALL.iter().all(is_confirmed) {
+            true => Ok(()),
+            false => Err(record["deliveries"].to_string()),
+        }
+    })
+    .await;
     let sent = replay_identically(&hub, ALL[0]).await;
     assert_eq!(sent["failed"], 0, "{sent}");
     let record = hub.settled(&id).await;
