@@ -257,7 +257,7 @@ pub(crate) fn standings() -> Vec<Standing> {
     for state in DeliveryState::ALL {
         for wanted in [Wanted::Shown, Wanted::Gone] {
             for bits in 0..64_usize {
-                let bit = |place: usize| both[bits >> place & 1];
+                let bit = |place: usize| both[(bits >> place) & 1];
                 all.push(Standing {
                     state,
                     wanted,

@@ -130,6 +130,7 @@ pub(super) fn withdrawal(record: usize, revision: i64, now: i64) -> NewSubmissio
         reckoning: Default::default(),
         content: None,
         content_sha256: String::new(),
+        reckoning: Default::default(),
         holds: Vec::new(),
         findings: Vec::new(),
         warnings: Vec::new(),

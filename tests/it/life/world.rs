@@ -141,7 +141,7 @@ impl World {
                 self.models[record].routed = PLATFORMS
                     .into_iter()
                     .enumerate()
-                    .filter(|(place, _)| mask >> place & 1 == 1)
+                    .filter(|(place, _)| (mask >> place) & 1 == 1)
                     .map(|(_, platform)| platform)
                     .collect();
                 self.post(record, Gate::Open)?;
