@@ -4,6 +4,7 @@
 //! would do until `--yes`.
 
 mod accounts;
+mod attachments;
 mod catalogue;
 mod connectors;
 mod demo;
@@ -59,6 +60,9 @@ enum Verb {
     Normalise(normalise::NormaliseArgs),
     /// Say what may not go out of files, or of everything that is public
     Screen(screen::ScreenArgs),
+    /// The files of records: remove what no record refers to
+    #[command(subcommand)]
+    Attachments(attachments::AttachmentsVerb),
     /// Say where a record stands, why, what happens next and what to do
     Why(operations::WhyArgs),
     /// Show everything that happened to a record, in order
@@ -142,6 +146,7 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Import(args) => import::import(&settings, args, output).await,
         Verb::Normalise(args) => normalise::normalise(&settings, args, output),
         Verb::Screen(args) => screen::screen(&settings, args, output).await,
+        Verb::Attachments(verb) => attachments::attachments(&settings, verb, output).await,
         Verb::Why(args) => operations::why(&settings, args, output).await,
         Verb::Trace(args) => operations::trace(&settings, args, output).await,
         Verb::Failures => operations::failures(&settings, output).await,

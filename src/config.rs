@@ -2,6 +2,7 @@
 //!
 //! `deploy/synchub.example.toml` is the full reference; a test holds it against the defaults here.
 
+use crate::attachment::{AllowedHost, S3Access};
 use crate::queue::EventOptions;
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
@@ -13,6 +14,8 @@ pub const EXAMPLE: &str = include_str!("../deploy/synchub.example.toml");
 
 /// A shorter lease would be lost to a busy machine.
 const EVENT_LEASE_MS_MIN: u64 = 1_000;
+/// Above the longest wait of a submission for its commit.
+const ATTACHMENT_GRACE_MS_MIN: u64 = 120_000;
 /// Asking more often would only keep the database busy.
 const EVENT_POLL_MS_MIN: u64 = 10;
 
@@ -35,6 +38,8 @@ pub struct Settings {
     pub connectors: ConnectorSettings,
     /// Limits of intake.
     pub intake: IntakeSettings,
+    /// Where files are kept, and from where they may be fetched.
+    pub attachments: AttachmentSettings,
     /// How delivering is tuned.
     pub deliver: DeliverSettings,
     /// What others are told.
@@ -113,6 +118,48 @@ pub struct ConnectorSettings {
 pub struct IntakeSettings {
     /// How far a revision may be ahead of the stored one.
     pub revision_ahead_max: i64,
+}
+
+/// Where files are kept, and from where they may be fetched.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttachmentSettings {
+    /// A folder, `file:///folder` or `s3://bucket/prefix`; empty for a folder beside the database.
+    pub url: String,
+    /// Address of the S3-compatible service; empty for that of the region.
+    pub s3_endpoint: String,
+    /// Its region.
+    pub s3_region: String,
+    /// Name of its key; empty for `AWS_ACCESS_KEY_ID` and the like of the environment.
+    pub s3_access_key_id: String,
+    /// Its key.
+    pub s3_secret_access_key: String,
+    /// From where files may be fetched; in the environment divided by commas.
+    #[serde(deserialize_with = "hosts")]
+    pub hosts: Vec<AllowedHost>,
+    /// Largest file, in bytes.
+    pub file_bytes_max: u64,
+    /// All files of one submission, in bytes.
+    pub total_bytes_max: u64,
+    /// Files of one submission.
+    pub count_max: usize,
+    /// Longest time to fetch one file, in milliseconds.
+    pub fetch_timeout_ms: u64,
+    /// How long a file that no record refers to is left alone, in milliseconds.
+    pub grace_ms: u64,
+    /// How often such files are removed, in milliseconds; 0 never.
+    pub tidy_ms: u64,
+}
+
+impl std::fmt::Debug for AttachmentSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the keys.
+        formatter
+            .debug_struct("AttachmentSettings")
+            .field("url", &self.url)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How delivering is tuned.
@@ -220,6 +267,32 @@ impl Settings {
         }))
     }
 
+    /// Returns the options of [`crate::attachment`].
+    pub fn attachment_options(&self) -> crate::attachment::Options {
+        let settings = &self.attachments;
+        crate::attachment::Options {
+            url: match settings.url.is_empty() {
+                true => beside(&self.store.url),
+                false => settings.url.clone(),
+            },
+            s3: S3Access {
+                endpoint: settings.s3_endpoint.clone(),
+                region: settings.s3_region.clone(),
+                access_key_id: settings.s3_access_key_id.clone(),
+                secret_access_key: settings.s3_secret_access_key.clone(),
+            },
+            hosts: settings.hosts.clone(),
+            limits: crate::attachment::Limits {
+                file_bytes_max: settings.file_bytes_max,
+                total_bytes_max: settings.total_bytes_max,
+                count_max: settings.count_max,
+            },
+            fetch_timeout: Duration::from_millis(settings.fetch_timeout_ms),
+            // A submission that waits for its commit must be over by then.
+            grace: Duration::from_millis(settings.grace_ms.max(ATTACHMENT_GRACE_MS_MIN)),
+        }
+    }
+
     /// Returns the options of [`crate::deliver`].
     pub fn deliver_options(&self) -> crate::deliver::DeliverOptions {
         crate::deliver::DeliverOptions {
@@ -252,6 +325,37 @@ impl Settings {
             )
             .build()?
             .try_deserialize()
+    }
+}
+
+/// Returns the folder of the files of a database: beside its file, or in the working directory.
+fn beside(store_url: &str) -> String {
+    let path = store_url.strip_prefix("sqlite:").map(|it| {
+        let it = it.strip_prefix("//").unwrap_or(it);
+        it.split('?').next().unwrap_or_default()
+    });
+    match path {
+        Some(path) if !path.is_empty() => format!("{}-files", path.trim_end_matches(".db")),
+        _ => "synchub-files".to_owned(),
+    }
+}
+
+/// Reads hosts from a list or from a text that commas divide.
+fn hosts<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<AllowedHost>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Hosts {
+        Text(String),
+        List(Vec<AllowedHost>),
+    }
+    match Hosts::deserialize(from)? {
+        Hosts::List(hosts) => Ok(hosts),
+        Hosts::Text(text) => text
+            .split(',')
+            .filter(|host| !host.trim().is_empty())
+            .map(AllowedHost::parse)
+            .collect::<Result<_, _>>()
+            .map_err(serde::de::Error::custom),
     }
 }
 
@@ -346,6 +450,39 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn files_lie_beside_the_database_unless_told_otherwise() {
+        for (store, expected) in [
+            ("sqlite://synchub.db", "synchub-files"),
+            (
+                "sqlite:///var/lib/synchub/hub.db?mode=rwc",
+                "/var/lib/synchub/hub-files",
+            ),
+            ("sqlite:data", "data-files"),
+            ("postgres://localhost/hub", "synchub-files"),
+        ] {
+            assert_eq!(beside(store), expected, "{store}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_a_list_or_a_text() {
+        let read = |text: &str| {
+            let settings: Result<Settings, _> = Config::builder()
+                .add_source(File::from_str(EXAMPLE, FileFormat::Toml))
+                .add_source(File::from_str(text, FileFormat::Toml))
+                .build()
+                .and_then(Config::try_deserialize);
+            settings.map(|it| it.attachments.hosts)
+        };
+        let list = "[attachments]\nhosts = [\"a.cn\", {host = \"10.0.0.1:81\", private = true}]";
+        let text = "[attachments]\nhosts = \"a.cn, private:10.0.0.1:81\"";
+        assert_eq!(read(list).expect("valid"), read(text).expect("valid"));
+        assert_eq!(read(text).expect("valid").len(), 2);
+        assert_eq!(read("").expect("valid").len(), 0);
+        assert!(read("[attachments]\nhosts = \"http://a.cn/\"").is_err());
     }
 
     #[test]

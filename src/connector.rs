@@ -7,6 +7,7 @@
 mod address;
 mod appearance;
 mod auth;
+mod body;
 pub mod check;
 mod classify;
 mod compiled;
@@ -24,6 +25,7 @@ mod template;
 mod unit_codes;
 
 pub use auth::{Moment, Session};
+pub use body::{Body, BodyPieces};
 pub use classify::{Judgement, Verdict};
 pub use compiled::{CompiledStep, Operation};
 pub use facts::{Facts, idempotency_key};

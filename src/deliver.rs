@@ -23,6 +23,7 @@ pub mod trial;
 pub use likeness::{group_name, pattern};
 pub use transport::{SendError, Transport};
 
+use crate::attachment::Attachments;
 use crate::connector::Connectors;
 use crate::queue::{Queue, SweepOptions, sweep};
 use crate::store::Store;
@@ -60,7 +61,7 @@ impl Deliverer {
     /// # Errors
     /// When an HTTP client cannot be set up.
     pub fn start(
-        store: &Store,
+        (store, attachments): (&Store, &Attachments),
         queue: &Arc<dyn Queue>,
         connectors: &Connectors,
         options: DeliverOptions,
@@ -83,6 +84,7 @@ impl Deliverer {
         }
         let surroundings = Surroundings {
             store: store.clone(),
+            attachments: attachments.clone(),
             queue: Arc::clone(queue),
             owner: owner.clone(),
             lease: options.lease,

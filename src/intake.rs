@@ -7,6 +7,7 @@
 mod answer;
 mod examine;
 mod format;
+mod gather;
 mod labels;
 mod native;
 mod profile;
@@ -28,13 +29,14 @@ pub use ready::Ready;
 pub use registry::RegistryVersion;
 pub use schema::{RECORD_SCHEMA, SUBMISSION_SCHEMA, parse_submission};
 
+use crate::attachment::Attachments;
 use crate::catalogue::Catalogue;
 use crate::clock::now_ms;
 use crate::connector::Connectors;
 use crate::failpoint::{Point, reach};
 use crate::queue::Queue;
 use crate::record::{
-    Action, FieldChange, FieldError, Finding, Hold, Submission, SubmissionId, Warning,
+    Action, Entry, FieldChange, FieldError, Finding, Hold, Submission, SubmissionId, Warning,
 };
 use crate::screen::Rules;
 use crate::store::{Account, NewSubmission, RecordHead, Store, StoreError, SubmitOutcome};
@@ -48,6 +50,8 @@ use std::sync::Arc;
 pub struct Intake {
     /// Where they are committed.
     pub store: Store,
+    /// Where their files are kept.
+    pub attachments: Attachments,
     /// What wakes the senders.
     pub queue: Arc<dyn Queue>,
     /// Units and areas.
@@ -78,6 +82,8 @@ pub struct Accepted {
 pub enum Refusal {
     /// Wrong fields.
     Fields(Vec<FieldError>),
+    /// A file could not be fetched or kept for a reason that may pass.
+    Unfetched(FieldError),
     /// The account may not post for this unit.
     UnitNotAllowed {
         /// Full name of the unit.
@@ -234,22 +240,23 @@ impl Intake {
         idempotency_key: Option<String>,
     ) -> Result<(NewSubmission, Vec<FieldError>), Refusal> {
         let Read {
-            submission,
+            mut submission,
             warnings,
             incoming,
         } = read;
         let mut entry_errors = Vec::new();
-        let understood = match &submission.entry {
+        let understood = match &mut submission.entry {
             None => None,
             Some(entry) => {
-                match examine(
-                    entry,
-                    submission.action,
-                    &self.catalogue,
-                    &self.connectors,
-                    &self.rules,
-                ) {
-                    Ok(examined) => Some(Understood::from(examined)),
+                // Nothing that has to be waited for may hold up a withdrawal.
+                if submission.action == Action::Publish {
+                    gather::gather(&self.attachments, &mut entry.attachments).await?;
+                }
+                match self.examine(entry, submission.action).await {
+                    Ok(examined) => {
+                        gather::keep(&self.attachments, &examined.files).await?;
+                        Some(Understood::from(examined))
+                    }
                     // What is wrong with the entry must not keep a record from being taken down.
                     Err(errors) if submission.action == Action::Withdraw => {
                         entry_errors = errors;
@@ -288,6 +295,33 @@ impl Intake {
             reckoning,
         };
         Ok((new, entry_errors))
+    }
+
+    /// Examines an entry; one whose files are large, away from the tasks of others.
+    async fn examine(&self, entry: &Entry, action: Action) -> Result<Examined, Vec<FieldError>> {
+        let intake = self.clone();
+        let look = move |entry: &Entry| {
+            examine(
+                entry,
+                action,
+                &intake.catalogue,
+                &intake.connectors,
+                &intake.rules,
+            )
+        };
+        if entry.attachments.iter().all(|it| it.received.is_none()) {
+            return look(entry);
+        }
+        let entry = entry.clone();
+        let examined = tokio::task::spawn_blocking(move || look(&entry)).await;
+        examined.unwrap_or_else(|_| {
+            let detail = "附件检查时出现内部错误，请联系信息中心。";
+            Err(vec![FieldError::new(
+                "/entry/attachments",
+                "internal",
+                detail,
+            )])
+        })
     }
 
     /// An account posts for its own units only, and withdraws only what is theirs.
@@ -343,7 +377,7 @@ struct Understood {
     findings: Vec<Finding>,
     warnings: Vec<Warning>,
     platforms: Vec<String>,
-    files: Vec<(String, Vec<u8>)>,
+    files: Vec<String>,
 }
 
 impl From<Examined> for Understood {
@@ -356,11 +390,7 @@ impl From<Examined> for Understood {
             findings: examined.findings,
             warnings: examined.warnings,
             platforms: examined.platforms,
-            files: examined
-                .files
-                .into_iter()
-                .map(|file| (file.sha256, file.bytes))
-                .collect(),
+            files: examined.files.into_iter().map(|file| file.sha256).collect(),
         }
     }
 }

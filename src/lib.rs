@@ -12,6 +12,7 @@
 //! - [`normalise`] with the [`catalogue`] of units and areas: one canonical form.
 //! - [`screen`]: what may not leave. [`route`]: which platforms a record belongs on.
 //! - [`store`]: the only home of SQL, and the queue of record. [`queue`]: wake-ups.
+//! - [`attachment`]: files, kept once by content; [`blob`] carries them without being in memory.
 //! - [`connector`]: a platform as a folder of data. [`deliver`]: senders, sessions, outcomes, with
 //!   [`backoff`] for when to try again.
 //! - [`operator`]: what a person sees and switches. [`replay`]: what a person sends again.
@@ -23,10 +24,13 @@
 //!
 //! # Invariants
 //! Imports go downwards only: `http cli` → `operator replay import` → `intake | deliver` →
-//! `normalise screen route store queue connector` → `record`. `intake` and `deliver` never import
+//! `attachment` → `normalise screen route store queue connector` → `record`. `intake` and `deliver`
+//! never import
 //! each other; they meet in the store. No platform's name occurs outside [`sandbox`].
 
+pub mod attachment;
 pub mod backoff;
+pub mod blob;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;

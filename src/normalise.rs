@@ -14,6 +14,7 @@ mod doc_no;
 mod html;
 mod id_card;
 mod index_no;
+mod media_type;
 mod money;
 mod numeral;
 mod org_code;
@@ -33,6 +34,7 @@ pub use html::{
 };
 pub use id_card::{id_card, is_identity_card, with_check_restored};
 pub use index_no::{IndexFamily, index_family, index_no};
+pub use media_type::{HEAD_BYTES, media_type_of_name, sniff};
 pub use money::{MoneyError, money};
 pub use org_code::{org_code, org_code_holds};
 pub use project_code::{ProjectCode, project_code};
@@ -73,7 +75,7 @@ pub fn normalise(entry: &Entry, catalogue: &Catalogue) -> Result<Normalised, Vec
     let column = column::column(entry.column.as_deref(), area, catalogue, &mut findings);
     let area = area.unwrap_or_default();
     let doc_no = document_number(entry.doc_no.as_deref(), &mut findings);
-    let mut files = attachment::files(&entry.attachments, &mut findings.errors);
+    let mut files = attachment::files(&entry.attachments, &mut findings);
     let body = body(entry, &mut files, &mut findings);
     let project = entry
         .project
@@ -316,7 +318,7 @@ fn described(file: &File) -> Attachment {
     Attachment {
         name: file.name.clone(),
         media_type: file.media_type.clone(),
-        bytes: file.bytes.len() as u64,
+        bytes: file.content.len(),
         sha256: file.sha256.clone(),
     }
 }

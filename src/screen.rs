@@ -21,7 +21,7 @@ pub use rules::{Rules, RulesError};
 
 use crate::normalise::{File, plain_text};
 use crate::record::{Content, Disclosure, Finding, Hold, HoldCode, Warning};
-use attachment::{Readable, read};
+use attachment::{FILE_BYTES_MAX, Readable, read, unread};
 use marks::MarkCode;
 use report::PersonalData;
 use serde_json::{Map, Value};
@@ -281,11 +281,18 @@ fn of_file(place: usize, file: &File, warnings: &mut Vec<Warning>) -> Vec<Passag
 /// Returns the text of an attachment, with a warning when a person has to look instead.
 fn in_file(place: usize, file: &File, warnings: &mut Vec<Warning>) -> Option<Passage<'static>> {
     let in_file = format!("附件《{}》", file.name);
-    let (text, trouble) = match read(&file.name, &file.media_type, &file.bytes) {
+    let readable = match file.content.whole(FILE_BYTES_MAX) {
+        Ok(Some(bytes)) => read(&file.name, &file.media_type, &bytes),
+        Ok(None) => unread(&file.media_type),
+        // A disk that fails; whoever posts it hears of it when it is to be kept.
+        Err(_) => Readable::No,
+    };
+    let (text, trouble) = match readable {
         Readable::Text(text) => (text, None),
         Readable::InPart(text) => (text, Some("内容过多或有部分无法打开，只检查了一部分")),
         Readable::No => (String::new(), Some("无法打开（可能加密或损坏），未能检查")),
         Readable::NoText => (String::new(), Some("没有文字（可能是扫描件），未能检查")),
+        Readable::TooLarge => (String::new(), Some("过大，未能检查")),
         Readable::Opaque => return None,
     };
     if let Some(trouble) = trouble {

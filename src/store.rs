@@ -7,6 +7,7 @@
 //! the `deliveries` table is the queue of record.
 
 mod account;
+mod attachment;
 mod bulk;
 mod catalogue;
 mod claim;
@@ -39,6 +40,7 @@ mod verification;
 mod writer;
 
 pub use account::{Account, NewAccount};
+pub use attachment::{Expected, KeptFile};
 pub use catalogue::CatalogueVersion;
 pub use delivery::{Claim, Document, NewAttempt, Settled, Settlement};
 pub use error::StoreError;

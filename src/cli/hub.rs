@@ -1,6 +1,7 @@
 //! Puts a hub together from its settings.
 
 use super::hint::Hint as _;
+use crate::attachment::Attachments;
 use crate::catalogue::Catalogue;
 use crate::config::Settings;
 use crate::connector::{Connectors, References};
@@ -133,6 +134,13 @@ pub(super) fn catalogue(settings: &Settings) -> anyhow::Result<Catalogue> {
     )
 }
 
+/// Opens the place where files are kept.
+pub(super) fn attachments(settings: &Settings, store: &Store) -> anyhow::Result<Attachments> {
+    Attachments::open(store, settings.attachment_options()).hint(
+        "attachments.url (SYNCHUB__ATTACHMENTS__URL) is a folder or s3://bucket/prefix; see attachments.s3_* for a service",
+    )
+}
+
 /// Puts the door for submissions together.
 pub(super) fn intake(
     settings: &Settings,
@@ -143,6 +151,7 @@ pub(super) fn intake(
     let connectors = connectors_with(settings, references, Some(&catalogue));
     Ok(Intake {
         store: store.clone(),
+        attachments: attachments(settings, store)?,
         queue: queue(settings)?,
         catalogue: Arc::new(catalogue),
         connectors: Arc::new(connectors),
@@ -161,7 +170,7 @@ pub(super) fn start_replays(intake: &Intake) -> Driver {
 /// Starts the senders.
 pub(super) fn start_senders(settings: &Settings, intake: &Intake) -> anyhow::Result<Deliverer> {
     Deliverer::start(
-        &intake.store,
+        (&intake.store, &intake.attachments),
         &intake.queue,
         &intake.connectors,
         settings.deliver_options(),

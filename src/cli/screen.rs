@@ -54,7 +54,7 @@ pub(super) async fn screen(
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default(),
             media_type: String::new(),
-            bytes,
+            content: bytes.into(),
         };
         let screening = screen_file(0, &file, Disclosure::Proactive, &rules);
         found |= !screening.holds.is_empty();
@@ -88,10 +88,17 @@ async fn scan_again(
     output: &Output,
 ) -> anyhow::Result<ExitCode> {
     let store = hub::open_store(settings).await?;
+    let attachments = hub::attachments(settings, &store)?;
     let mut cursor = args.from.clone();
     let (mut scanned, mut suspects, mut withdrawn) = (0, 0, 0);
     loop {
-        let page = rescan(&store, rules, cursor.as_deref(), RESCAN_PAGE_MAX).await?;
+        let page = rescan(
+            (&store, &attachments),
+            rules,
+            cursor.as_deref(),
+            RESCAN_PAGE_MAX,
+        )
+        .await?;
         scanned += page.scanned;
         for suspect in &page.suspects {
             suspects += 1;

@@ -3,6 +3,7 @@
 use super::hint::Hint as _;
 use super::hub;
 use super::output::Output;
+use crate::attachment::keep_tidy;
 use crate::config::Settings;
 use crate::connector::References;
 use crate::http;
@@ -13,7 +14,9 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -57,6 +60,12 @@ pub(super) async fn serve(settings: Settings, args: ServeArgs) -> anyhow::Result
         Role::Intake => None,
     };
     let replays = senders.as_ref().map(|_| hub::start_replays(&intake));
+    let tidying = CancellationToken::new();
+    if senders.is_some() && settings.attachments.tidy_ms > 0 {
+        let interval = Duration::from_millis(settings.attachments.tidy_ms);
+        let files = intake.attachments.clone();
+        tokio::spawn(keep_tidy(files, interval, tidying.clone()));
+    }
     // The outbox is emptied by whoever runs, whatever its role.
     let events = hub::start_events(&settings, &intake)?;
     let calls = match args.role {
@@ -67,6 +76,7 @@ pub(super) async fn serve(settings: Settings, args: ServeArgs) -> anyhow::Result
     let app = http::App::new(calls, intake, &settings.http, metrics);
     http::serve(listener, app, ended()).await?;
     tracing::info!("Ending: open requests are answered, what is in flight is finished");
+    tidying.cancel();
     store.hurry();
     if let Some(replays) = replays {
         replays.stop().await;

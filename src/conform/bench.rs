@@ -3,6 +3,8 @@
 use super::Kit;
 use super::server::{listen, serve};
 use super::world::{Object, Play, REASON, World};
+use crate::attachment::Attachments;
+use crate::blob::Blob;
 use crate::clock::now_ms;
 use crate::connector::{Connectors, Files, Operation};
 use crate::deliver::{DeliverOptions, Deliverer};
@@ -27,6 +29,7 @@ const FILE: &[u8] = "附件样例".as_bytes();
 pub(super) struct Bench {
     pub(super) world: Arc<World>,
     store: Store,
+    attachments: Attachments,
     queue: Arc<dyn Queue>,
     connectors: Connectors,
     senders: Option<Deliverer>,
@@ -59,6 +62,7 @@ impl Bench {
         .await
         .map_err(text)?;
         store.migrate().await.map_err(text)?;
+        let attachments = Attachments::in_folder(&store, &folder.path().join("files"));
         let (content, files) = with_files(&kit.record);
         let world = Arc::new(World::new(
             Arc::clone(connector),
@@ -71,6 +75,7 @@ impl Bench {
         Ok(Self {
             world,
             store,
+            attachments: attachments.map_err(text)?,
             queue: Arc::new(EmbeddedQueue::new()),
             senders: None,
             connectors,
@@ -125,6 +130,9 @@ impl Bench {
             // Before the senders can know of it.
             self.world.expect(self.document(id, content, revision));
         }
+        let sha256 = hex::encode(Sha256::digest(FILE));
+        let file = Blob::from(FILE.to_vec());
+        self.attachments.keep(&sha256, &file).await.map_err(text)?;
         let new = NewSubmission {
             id: SubmissionId::generate(),
             account_id: SOURCE.to_owned(),
@@ -146,7 +154,7 @@ impl Bench {
                 Action::Publish => vec![self.world.connector.id.clone()],
                 Action::Withdraw => Vec::new(),
             },
-            files: vec![(hex::encode(Sha256::digest(FILE)), FILE.to_vec())],
+            files: vec![sha256],
             revision_ahead_max: 10,
             reckoning: Reckoning::default(),
         };
@@ -196,7 +204,12 @@ impl Bench {
                 },
                 beat: Duration::from_secs(1),
             };
-            let started = Deliverer::start(&self.store, &self.queue, &self.connectors, options);
+            let started = Deliverer::start(
+                (&self.store, &self.attachments),
+                &self.queue,
+                &self.connectors,
+                options,
+            );
             self.senders = Some(started.map_err(text)?);
         }
         Ok(())
@@ -354,5 +367,5 @@ fn with_files(record: &Record) -> (Content, Files) {
         attachment.bytes = FILE.len() as u64;
         attachment.sha256.clone_from(&sha256);
     }
-    (content, Files::from([(sha256, Arc::new(FILE.to_vec()))]))
+    (content, Files::from([(sha256, Blob::from(FILE.to_vec()))]))
 }

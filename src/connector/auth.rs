@@ -3,6 +3,7 @@
 //! Sessions (a token or a cookie got by a login request) are only used here; who logs in, and
 //! when, is decided in [`crate::deliver`].
 
+use super::body::Body;
 use super::compiled::{CompiledStep, Compiler};
 use super::manifest::{Auth, Digest, Encoding};
 use super::request::Request;
@@ -259,7 +260,7 @@ impl CompiledAuth {
             timestamp => moment.now_ms / 1_000,
             timestamp_ms => moment.now_ms,
             nonce => moment.nonce.as_str(),
-            body_digest => hex::encode(digest(*algorithm, &request.body)),
+            body_digest => hex::encode(digest(*algorithm, &request.body)?),
             ..base.clone()
         };
         let key = templates.render(secret, &signed)?;
@@ -279,11 +280,12 @@ impl CompiledAuth {
     }
 }
 
-fn digest(algorithm: Digest, bytes: &[u8]) -> Vec<u8> {
-    match algorithm {
-        Digest::Sha256 => <sha2::Sha256 as sha2::Digest>::digest(bytes).to_vec(),
-        Digest::Sm3 => <sm3::Sm3 as sm3::Digest>::digest(bytes).to_vec(),
-    }
+fn digest(algorithm: Digest, body: &Body) -> Result<Vec<u8>, TemplateError> {
+    let digest = match algorithm {
+        Digest::Sha256 => body.digest::<sha2::Sha256>(),
+        Digest::Sm3 => body.digest::<sm3::Sm3>(),
+    };
+    digest.map_err(TemplateError::unreadable)
 }
 
 fn keyed_digest(algorithm: Digest, key: &[u8], text: &[u8]) -> Vec<u8> {
@@ -350,7 +352,7 @@ mod tests {
     fn signatures_are_those_of_the_standards() {
         // GB/T 32905-2016 annex A example 1.
         assert_eq!(
-            hex::encode(digest(Digest::Sm3, b"abc")),
+            hex::encode(digest(Digest::Sm3, &Body::from(&b"abc"[..])).unwrap()),
             "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
         );
         assert_eq!(

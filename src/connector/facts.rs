@@ -2,7 +2,9 @@
 
 use super::Connector;
 use super::auth::Session;
+use super::body::base64_or_mark;
 use super::request::Files;
+use crate::blob::Blob;
 use crate::record::RecordId;
 use minijinja::{Value, context};
 use serde_json::Map;
@@ -25,11 +27,17 @@ pub struct Facts {
     pub reason: Option<String>,
     /// Values captured by the finished steps.
     pub captured: Map<String, serde_json::Value>,
-    /// Bytes of the attachments; only filled when [`Connector::uses_attachment_bytes`].
+    /// Contents of the attachments; only filled when [`Connector::uses_attachment_bytes`].
     pub files: Files,
 }
 
 impl Facts {
+    /// Returns whether a request may have to read files from disk.
+    pub fn has_large_files(&self) -> bool {
+        let mut files = self.files.values();
+        files.any(|content| matches!(content, Blob::Disk(_)))
+    }
+
     /// Takes over what a finished step captured, for the steps after it.
     pub fn take_over(&mut self, captured: &Map<String, serde_json::Value>) {
         let text = |name: &str| match captured.get(name) {
@@ -63,15 +71,15 @@ impl Connector {
 }
 
 /// `files[SHA256]` in templates: the bytes in Base64, encoded only when a template asks for them.
+/// For a large file a stand-in, which the body replaces while it is sent.
 #[derive(Debug)]
 struct InlineFiles(Files);
 
 impl minijinja::value::Object for InlineFiles {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        use base64::Engine as _;
-        let bytes = self.0.get(key.as_str()?)?;
-        let text = base64::engine::general_purpose::STANDARD.encode(bytes.as_slice());
-        Some(Value::from(text))
+        let sha256 = key.as_str()?;
+        let content = self.0.get(sha256)?;
+        Some(Value::from(base64_or_mark(sha256, content)))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::Connector;
 use super::auth::{CompiledAuth, Moment, Session};
+use super::body::Body;
 use super::compiled::{CompiledStep, Operation};
 use super::facts::Facts;
 use super::manifest::IdentityMode;
 use super::request::{RenderError, Renderer, Request, with_item};
 use super::template::{TemplateError, TemplateId};
-use bytes::Bytes;
 use minijinja::{Value, context};
 use url::Url;
 
@@ -79,11 +79,11 @@ impl Connector {
         };
         let url = self.address(&renderer, &step.path)?;
         let body = renderer.body()?;
-        let max = self.manifest.limits.request_bytes_max;
-        if body.bytes.len() > max {
+        let max = self.manifest.limits.request_bytes_max as u64;
+        if body.body.len() > max {
             return Err(RenderError::TooLarge {
                 step: step.name.clone(),
-                bytes: body.bytes.len(),
+                bytes: body.body.len(),
                 max,
             });
         }
@@ -91,7 +91,7 @@ impl Connector {
             method: step.method.clone(),
             url,
             headers: Vec::new(),
-            body: Bytes::from(body.bytes),
+            body: body.body,
             shown_body: body.shown,
         };
         if let Some(content_type) = step.content_type.clone().or(body.content_type) {
@@ -153,7 +153,7 @@ impl Connector {
                 "Content-Type".to_owned(),
                 "application/x-www-form-urlencoded".to_owned(),
             )],
-            body: Bytes::from(body.clone()),
+            body: Body::from(body.clone()),
             shown_body: body,
         }))
     }

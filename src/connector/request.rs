@@ -1,18 +1,19 @@
 //! Renders a step into the bytes that go out: JSON, XML in a declared charset, form, multipart.
 
+use super::body::{Body, Cut, Segment, cut, has_mark, shown};
 use super::compiled::{CompiledPart, CompiledStep};
 use super::manifest::{BodyKind, Unmappable};
 use super::response::encoding_named;
 use super::template::{TemplateId, Templates};
+use crate::blob::Blob;
 use bytes::Bytes;
 use minijinja::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use url::Url;
 
 /// A request ready to be sent. `Debug` and [`Request::shown_body`] may hold secrets: mask before showing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// Upper-case method.
     pub method: String,
@@ -21,13 +22,13 @@ pub struct Request {
     /// Headers in order; names as the platform spells them.
     pub headers: Vec<(String, String)>,
     /// The bytes.
-    pub body: Bytes,
+    pub body: Body,
     /// The body as a person reads it: decoded, files as one line each.
     pub shown_body: String,
 }
 
-/// Bytes of attachments by SHA-256.
-pub type Files = BTreeMap<String, Arc<Vec<u8>>>;
+/// Contents of attachments by SHA-256.
+pub type Files = BTreeMap<String, Blob>;
 
 /// Why a request could not be made. Nothing was sent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -64,9 +65,9 @@ pub enum RenderError {
         /// The step's name.
         step: String,
         /// Size of the rendered body.
-        bytes: usize,
+        bytes: u64,
         /// The limit.
-        max: usize,
+        max: u64,
     },
     /// The host is neither that of the base address nor on `connector.hosts`.
     #[error("step `{step}`: host `{host}` is not on the connector's allow-list")]
@@ -100,13 +101,23 @@ pub(super) struct Renderer<'a> {
 }
 
 pub(super) struct RenderedBody {
-    pub(super) bytes: Vec<u8>,
+    pub(super) body: Body,
     pub(super) shown: String,
     pub(super) content_type: Option<String>,
 }
 
 impl Renderer<'_> {
+    /// Renders what is no body: a path, a header, a name.
     pub(super) fn text(&self, id: &TemplateId) -> Result<String, RenderError> {
+        let text = self.any_text(id)?;
+        match has_mark(&text) {
+            true => Err(self.failed("a large file can only stand in a body".to_owned())),
+            false => Ok(text),
+        }
+    }
+
+    /// As [`Renderer::text`], maybe with stand-ins of large files.
+    fn any_text(&self, id: &TemplateId) -> Result<String, RenderError> {
         self.templates
             .render(id, self.context)
             .map_err(|error| self.failed(error.to_string()))
@@ -129,7 +140,7 @@ impl Renderer<'_> {
     pub(super) fn body(&self) -> Result<RenderedBody, RenderError> {
         match self.step.body {
             BodyKind::None => Ok(RenderedBody {
-                bytes: Vec::new(),
+                body: Body::from(Bytes::new()),
                 shown: String::new(),
                 content_type: None,
             }),
@@ -143,7 +154,7 @@ impl Renderer<'_> {
 
     fn template(&self) -> Result<String, RenderError> {
         match &self.step.template {
-            Some(id) => self.text(id),
+            Some(id) => self.any_text(id),
             None => Err(self.failed("the step has no template".to_owned())),
         }
     }
@@ -155,8 +166,8 @@ impl Renderer<'_> {
             serde_json::from_str(&text).map_err(|error| self.malformed(error.to_string()))?;
         let compact = value.to_string();
         Ok(RenderedBody {
-            bytes: compact.clone().into_bytes(),
-            shown: compact,
+            body: self.with_files(&compact, |text| Ok(text.as_bytes().to_vec()))?,
+            shown: shown(compact, self.files),
             content_type: Some("application/json".to_owned()),
         })
     }
@@ -176,13 +187,29 @@ impl Renderer<'_> {
     }
 
     fn encoded(&self, text: String, media_type: &str) -> Result<RenderedBody, RenderError> {
-        let bytes = self.encode(&text)?;
+        let body = self.with_files(&text, |text| self.encode(text))?;
         let content_type = format!("{media_type}; charset={}", self.step.charset);
         Ok(RenderedBody {
-            bytes,
-            shown: text,
+            body,
+            shown: shown(text, self.files),
             content_type: Some(content_type),
         })
+    }
+
+    /// Makes a body of a rendered text, with its large files read while it is sent.
+    fn with_files(
+        &self,
+        text: &str,
+        encode: impl Fn(&str) -> Result<Vec<u8>, RenderError>,
+    ) -> Result<Body, RenderError> {
+        if !has_mark(text) {
+            return Ok(Body::from(encode(text)?));
+        }
+        let segments = cut(text, self.files).into_iter().map(|cut| match cut {
+            Cut::Text(text) => Ok(Segment::Bytes(Bytes::from(encode(text)?))),
+            Cut::File(content) => Ok(Segment::Base64(content.clone())),
+        });
+        Ok(Body::of(segments.collect::<Result<_, RenderError>>()?))
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u8>, RenderError> {
@@ -236,7 +263,7 @@ impl Renderer<'_> {
             shown.push_str(&format!("{name}={value}"));
         }
         Ok(RenderedBody {
-            bytes: encoded.into_bytes(),
+            body: Body::from(encoded),
             shown,
             content_type: Some("application/x-www-form-urlencoded".to_owned()),
         })
@@ -253,25 +280,42 @@ impl Renderer<'_> {
         let mut hash = Sha256::new();
         for (head, content) in &parts {
             hash.update(head.as_bytes());
-            hash.update(content.as_slice());
+            match content {
+                PartContent::Text(bytes) | PartContent::File(_, Blob::Memory(bytes)) => {
+                    hash.update(bytes);
+                }
+                // Its digest says as much, without reading it.
+                PartContent::File(sha256, Blob::Disk(_)) => hash.update(sha256),
+            }
         }
         let boundary = format!("synchub-{}", hex::encode(&hash.finalize()[..16]));
-        let mut bytes = Vec::new();
+        let mut segments = Vec::new();
         let mut shown = String::new();
-        for (head, content) in &parts {
-            bytes.extend_from_slice(format!("--{boundary}\r\n{head}\r\n\r\n").as_bytes());
-            bytes.extend_from_slice(content.as_slice());
-            bytes.extend_from_slice(b"\r\n");
-            let text = match head.contains("filename=") {
-                true => format!("({} bytes)", content.as_slice().len()),
-                false => String::from_utf8_lossy(content.as_slice()).into_owned(),
+        for (head, content) in parts {
+            let text = match &content {
+                PartContent::Text(bytes) if !head.contains("filename=") => {
+                    String::from_utf8_lossy(bytes).into_owned()
+                }
+                PartContent::Text(bytes) => format!("({} bytes)", bytes.len()),
+                PartContent::File(_, Blob::Memory(bytes)) if !head.contains("filename=") => {
+                    String::from_utf8_lossy(bytes).into_owned()
+                }
+                PartContent::File(_, content) => format!("({} bytes)", content.len()),
             };
             shown.push_str(&format!("{head}\n{text}\n"));
+            let before = format!("--{boundary}\r\n{head}\r\n\r\n");
+            segments.push(Segment::Bytes(Bytes::from(before)));
+            segments.push(match content {
+                PartContent::Text(bytes) => Segment::Bytes(bytes),
+                PartContent::File(_, content) => Segment::File(content),
+            });
+            segments.push(Segment::Bytes(Bytes::from_static(b"\r\n")));
         }
-        bytes.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        let end = format!("--{boundary}--\r\n");
+        segments.push(Segment::Bytes(Bytes::from(end)));
         let content_type = Some(format!("multipart/form-data; boundary={boundary}"));
         Ok(RenderedBody {
-            bytes,
+            body: Body::of(segments),
             shown,
             content_type,
         })
@@ -312,32 +356,24 @@ impl Renderer<'_> {
         }
         if let Some(file) = &part.file {
             let sha256 = here.text(file)?;
-            let bytes = self
+            let content = self
                 .files
                 .get(sha256.trim())
                 .ok_or_else(|| self.failed(format!("no attachment with SHA-256 {sha256}")))?;
-            return Ok((head, PartContent::File(Arc::clone(bytes))));
+            return Ok((head, PartContent::File(sha256, content.clone())));
         }
         let text = match &part.value {
             Some(value) => here.text(value)?,
             None => String::new(),
         };
-        Ok((head, PartContent::Text(text.into_bytes())))
+        Ok((head, PartContent::Text(Bytes::from(text))))
     }
 }
 
 enum PartContent {
-    Text(Vec<u8>),
-    File(Arc<Vec<u8>>),
-}
-
-impl PartContent {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Text(bytes) => bytes,
-            Self::File(bytes) => bytes,
-        }
-    }
+    Text(Bytes),
+    /// With its digest.
+    File(String, Blob),
 }
 
 /// Returns `context` with `item` in it.

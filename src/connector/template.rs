@@ -34,6 +34,13 @@ pub(super) struct Templates {
 #[error("{0}")]
 pub(super) struct TemplateError(String);
 
+impl TemplateError {
+    /// Returns the error of a file that cannot be read.
+    pub(super) fn unreadable(error: std::io::Error) -> Self {
+        Self(format!("an attachment cannot be read: {error}"))
+    }
+}
+
 impl From<minijinja::Error> for TemplateError {
     fn from(error: minijinja::Error) -> Self {
         let mut text = error.to_string();

@@ -6,15 +6,17 @@ use super::identical::Sent;
 use super::outcome::{BYTES_DIFFER, Cause, Ruling, again, ruling};
 use super::plan::{Abilities, LookedUp, Next, Situation, next};
 use super::sender::Sender;
+use crate::attachment::AttachmentError;
 use crate::clock::now_ms;
 use crate::connector::{AfterWithdraw, Connector, Facts, Files, Operation, idempotency_key};
 use crate::record::{Appearance, AttemptId, Wanted};
 use crate::store::{Claim, NewAttempt, Settled, Settlement, StoreError};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// Look up, publish, update, and once more: no honest platform needs as many.
 const OPERATIONS_MAX: usize = 6;
+/// How long a delivery waits for an object store that does not answer.
+const FILES_AGAIN_MS: i64 = 15_000;
 
 /// Tries `claim` once. `None` when somebody else holds the delivery by now.
 pub(super) async fn attempt(
@@ -38,7 +40,11 @@ pub(super) async fn attempt(
         let cause = Cause::new("contract", "contract", &error.code, text);
         return Ok(Some(unsent(sender, claim, cause, started_at)));
     }
-    let files = attachments(sender, record).await?;
+    let files = match attachments(sender, claim, record).await {
+        Ok(files) => files,
+        Err(AttachmentError::Store(error)) => return Err(error),
+        Err(error) => return Ok(Some(without_files(sender, claim, &error, started_at))),
+    };
     let progress = Progress::of(claim);
     let sent = Sent::read(&sender.store, &sender.connector, claim).await?;
     let mut run = Attempt {
@@ -83,18 +89,52 @@ pub(super) fn facts(claim: &Claim, record: &Value, files: Files, progress: &Prog
     }
 }
 
-async fn attachments(sender: &Sender, record: &Value) -> Result<Files, StoreError> {
+async fn attachments(
+    sender: &Sender,
+    claim: &Claim,
+    record: &Value,
+) -> Result<Files, AttachmentError> {
     let mut files = Files::new();
-    if !sender.connector.uses_attachment_bytes() {
+    // What is to be taken down or only looked at carries no files.
+    let carries = claim.wanted == Wanted::Shown && !claim.was_delivered;
+    if !carries || !sender.connector.uses_attachment_bytes() {
         return Ok(files);
     }
     let digests = record["attachments"].as_array().into_iter().flatten();
     for sha256 in digests.filter_map(|attachment| attachment["sha256"].as_str()) {
-        if let Some(bytes) = sender.store.attachment(sha256).await? {
-            files.insert(sha256.to_owned(), Arc::new(bytes));
+        if !files.contains_key(sha256) {
+            let content = sender.attachments.read(sha256).await?;
+            files.insert(sha256.to_owned(), content);
         }
     }
     Ok(files)
+}
+
+/// Returns the settlement of a delivery whose files cannot be had: tried again when the object
+/// store is to blame, a matter for a person when a file is lost.
+fn without_files(
+    sender: &Sender,
+    claim: &Claim,
+    error: &AttachmentError,
+    started_at: i64,
+) -> Settlement {
+    tracing::warn!(
+        error = error as &dyn std::error::Error, platform = %claim.platform,
+        "The files of {} cannot be read", claim.delivery
+    );
+    let is_lost = matches!(error, AttachmentError::Missing(_));
+    let text = match is_lost {
+        true => "附件在存储中找不到，请检查附件存储，恢复后重放",
+        false => "附件存储暂时不可用，稍后自动重试",
+    };
+    let code = if is_lost { "missing" } else { "unavailable" };
+    let cause = Cause::new("render", "attachment", code, text);
+    let mut settlement = unsent(sender, claim, cause, started_at);
+    if !is_lost {
+        let due_at = now_ms() + FILES_AGAIN_MS;
+        settlement.outcome = Settled::Postponed { due_at };
+    }
+    settlement
 }
 
 /// Returns the settlement of a delivery that cannot even be tried.

@@ -3,7 +3,7 @@
 use super::transport::SendError;
 use crate::connector::{Connector, Judgement, Mask, Request, Response, Session, Verdict};
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl Evidence {
         };
         let mut shown = shown_request_up_to(request, &mask, chars_max);
         shown["body_bytes"] = json!(request.body.len());
-        shown["body_sha256"] = json!(hex::encode(Sha256::digest(&request.body)));
+        shown["body_sha256"] = json!(request.body.digest::<Sha256>().ok().map(hex::encode));
         let mut exchange = json!({
             "step": step,
             "duration_ms": took.as_millis() as u64,

@@ -201,15 +201,18 @@ impl Exchange<'_> {
         let connector = self.connector;
         self.pace.turn().await;
         // Rendered after the wait: a signature carries the time.
-        let request = connector
-            .request(step, &self.facts, item, &current.session, &Moment::now())
-            .map_err(|error| Ended::Unrendered {
-                step: step.name.clone(),
-                error,
-            })?;
+        let large = self.facts.has_large_files();
+        let made = aside(large, || {
+            connector.request(step, &self.facts, item, &current.session, &Moment::now())
+        });
+        let request = made.map_err(|error| Ended::Unrendered {
+            step: step.name.clone(),
+            error,
+        })?;
         let begun = !self.progress.done.is_empty();
         let sent = self.sent.as_ref();
-        if sent.is_some_and(|sent| !sent.allows(&step.name, begun, &request.body)) {
+        if sent.is_some_and(|sent| !aside(large, || sent.allows(&step.name, begun, &request.body)))
+        {
             return Err(Ended::Differs {
                 step: step.name.clone(),
             });
@@ -227,33 +230,45 @@ impl Exchange<'_> {
         match answer {
             Ok(response) => {
                 let mut judgement = connector.judge(step, &response, now_ms());
-                self.evidence.add(
-                    connector,
-                    &current.session,
-                    &step.name,
-                    &request,
-                    Ok((&response, &judgement)),
-                    took,
-                );
+                aside(large, || {
+                    self.evidence.add(
+                        connector,
+                        &current.session,
+                        &step.name,
+                        &request,
+                        Ok((&response, &judgement)),
+                        took,
+                    );
+                });
                 let mask = mask_of(connector, &current.session);
                 judgement.message = judgement.message.map(|message| mask.apply(&message));
                 Ok(judgement)
             }
             Err(error) => {
-                self.evidence.add(
-                    connector,
-                    &current.session,
-                    &step.name,
-                    &request,
-                    Err(&error),
-                    took,
-                );
+                aside(large, || {
+                    self.evidence.add(
+                        connector,
+                        &current.session,
+                        &step.name,
+                        &request,
+                        Err(&error),
+                        took,
+                    );
+                });
                 Err(Ended::Unanswered {
                     step: step.name.clone(),
                     error,
                 })
             }
         }
+    }
+}
+
+/// Runs `work`; when it reads large files, so that the tasks of others go on meanwhile.
+fn aside<T>(reads_files: bool, work: impl FnOnce() -> T) -> T {
+    match reads_files {
+        true => tokio::task::block_in_place(work),
+        false => work(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::session::Sessions;
 use super::share::Share;
 use super::transport::Transport;
+use crate::attachment::Attachments;
 use crate::clock::now_ms;
 use crate::connector::Connector;
 use crate::failpoint::{Point, reach};
@@ -46,6 +47,7 @@ const PAUSE_CHECK: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub(super) struct Surroundings {
     pub(super) store: Store,
+    pub(super) attachments: Attachments,
     pub(super) queue: Arc<dyn Queue>,
     /// Name of this process in leases.
     pub(super) owner: String,
@@ -58,6 +60,7 @@ pub(super) struct Surroundings {
 /// Sends to one platform.
 pub(super) struct Sender {
     pub(super) store: Store,
+    pub(super) attachments: Attachments,
     pub(super) connector: Arc<Connector>,
     pub(super) transport: Transport,
     pub(super) sessions: Sessions,
@@ -91,6 +94,7 @@ impl Sender {
         let share = *surroundings.shares.borrow();
         Ok(Self {
             store: surroundings.store.clone(),
+            attachments: surroundings.attachments.clone(),
             transport: Transport::new(
                 Duration::from_millis(limits.timeout_ms),
                 limits.response_bytes_max,

@@ -3,9 +3,11 @@
 //! The whole point of [`SendError`] is the difference between "was not sent" and "may have been
 //! carried out": only the first may simply be repeated on a platform without idempotency.
 
-use crate::connector::{Request, Response};
+use crate::connector::{Body, BodyPieces, Request, Response};
 use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use url::Url;
 
 /// Why there is no answer.
@@ -34,6 +36,8 @@ pub struct Transport {
 }
 
 const REDIRECTS_MAX: usize = 3;
+/// Pieces of a body that are read before they are sent.
+const PIECES_AHEAD: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Transport {
@@ -114,17 +118,20 @@ impl Transport {
                 builder = builder.header(name, value);
             }
         }
-        let response = builder
-            .body(request.body.clone())
-            .send()
-            .await
-            .map_err(|error| {
-                let text = causes(&error);
-                match error.is_connect() || error.is_builder() {
-                    true => SendError::NotSent(text),
-                    false => SendError::Lost(text),
-                }
-            })?;
+        let builder = match &request.body {
+            Body::Whole(bytes) => builder.body(bytes.clone()),
+            // Many old servers take no chunked bodies, so the length is told beforehand.
+            streamed @ Body::Streamed(_) => builder
+                .header(reqwest::header::CONTENT_LENGTH, streamed.len())
+                .body(reqwest::Body::wrap_stream(read_ahead(streamed.pieces()))),
+        };
+        let response = builder.send().await.map_err(|error| {
+            let text = causes(&error);
+            match error.is_connect() || error.is_builder() {
+                true => SendError::NotSent(text),
+                false => SendError::Lost(text),
+            }
+        })?;
         let status = response.status().as_u16();
         let headers = response
             .headers()
@@ -157,6 +164,22 @@ impl Transport {
         }
         Ok(body.freeze())
     }
+}
+
+/// Reads a body from disk on a thread of its own, a few pieces ahead of the connection.
+fn read_ahead(pieces: BodyPieces) -> impl Stream<Item = std::io::Result<Bytes>> {
+    let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        for piece in pieces {
+            // The connection is gone: nobody wants the rest.
+            if sender.blocking_send(piece).is_err() {
+                return;
+            }
+        }
+    });
+    futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    })
 }
 
 /// Returns where an answer sends us, when the same request may be repeated there: 307 and 308

@@ -3,6 +3,7 @@
 use super::evidence::{mask_of, shown_request, shown_response};
 use super::session::Sessions;
 use super::transport::Transport;
+use crate::blob::Blob;
 use crate::clock::now_ms;
 use crate::connector::{Connector, Facts, Files, Moment, Operation, Verdict, idempotency_key};
 use crate::record::{Appearance, Record};
@@ -10,7 +11,6 @@ use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs `operation` for `record` once and returns the exchanges with secrets masked. Nothing is
@@ -113,5 +113,5 @@ fn with_placeholder_files(record: &Record) -> (Record, Files) {
         attachment.bytes = line.len() as u64;
         attachment.sha256.clone_from(&sha256);
     }
-    (record, Files::from([(sha256, Arc::new(line.to_vec()))]))
+    (record, Files::from([(sha256, Blob::from(line.to_vec()))]))
 }

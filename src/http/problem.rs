@@ -239,7 +239,7 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable { .. } | StoreError::Closed => {
+            StoreError::Unavailable { .. } | StoreError::Closed | StoreError::FileGone => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "A caller was told to come back: {error}"
@@ -262,6 +262,17 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Fields(errors) => Self::fields(errors),
             Refusal::Store(error) => error.into(),
+            Refusal::Unfetched(error) => Self {
+                retry_after_s: Some(30),
+                detail: error.detail.clone(),
+                errors: vec![error],
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "attachment-unavailable",
+                    "An attachment cannot be fetched or kept at present",
+                    "",
+                )
+            },
             Refusal::UnitNotAllowed { unit } => {
                 let detail = format!("该接口账号无权以“{unit}”的名义报送，请向信息中心申请");
                 Self {

@@ -48,7 +48,7 @@ pub(super) async fn rescan(
             format!("limit 应为 1 至 {RESCAN_PAGE_MAX}"),
         ));
     }
-    let (store, rules) = (&app.intake.store, &app.intake.rules);
-    let page = look_again(store, rules, query.cursor.as_deref(), limit).await?;
+    let files = (&app.intake.store, &app.intake.attachments);
+    let page = look_again(files, &app.intake.rules, query.cursor.as_deref(), limit).await?;
     Ok(Json(masked(serde_json::to_value(page).unwrap_or_default())))
 }

@@ -56,6 +56,7 @@ pub fn sentence(changed: bool, head: &RecordHead, connectors: &Connectors) -> St
 pub fn in_words(refusal: Refusal) -> Result<Vec<FieldError>, StoreError> {
     let (code, detail) = match refusal {
         Refusal::Fields(errors) => return Ok(errors),
+        Refusal::Unfetched(error) => return Ok(vec![error]),
         Refusal::Older(head) => (
             "older_revision",
             format!("系统中已有更新的第 {} 版，未作改动", head.revision),

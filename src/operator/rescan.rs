@@ -3,6 +3,7 @@
 //! Page by page, one record and one attachment after the other, so memory stays bounded however
 //! much is published. It changes nothing; taking a record down is an act of its own.
 
+use crate::attachment::{AttachmentError, Attachments};
 use crate::normalise::File;
 use crate::record::{Finding, Hold, Warning};
 use crate::screen::{Inspected, Rules, Screening, screen, screen_file};
@@ -46,7 +47,7 @@ pub struct RescanPage {
 /// # Errors
 /// When the store does not answer.
 pub async fn rescan(
-    store: &Store,
+    (store, attachments): (&Store, &Attachments),
     rules: &Rules,
     cursor: Option<&str>,
     limit: i64,
@@ -63,7 +64,7 @@ pub async fn rescan(
         let Some(record) = store.record(&summary.id).await? else {
             continue;
         };
-        let screening = screened(store, rules, &record).await?;
+        let screening = screened(attachments, rules, &record).await?;
         if !screening.holds.is_empty() {
             let newest = record.versions.first();
             suspects.push(Suspect {
@@ -84,7 +85,7 @@ pub async fn rescan(
 }
 
 async fn screened(
-    store: &Store,
+    attachments: &Attachments,
     rules: &Rules,
     record: &RecordView,
 ) -> Result<Screening, StoreError> {
@@ -99,16 +100,38 @@ async fn screened(
     );
     // One file after the other: together they may be larger than memory likes.
     for (place, attachment) in content.attachments.iter().enumerate() {
-        let Some(bytes) = store.attachment(&attachment.sha256).await? else {
-            continue;
+        let found = attachments.read(&attachment.sha256).await;
+        let bytes = match found {
+            Ok(bytes) => bytes,
+            Err(AttachmentError::Store(error)) => return Err(error),
+            Err(error) => {
+                whole
+                    .warnings
+                    .push(unreadable(place, &attachment.name, &error));
+                continue;
+            }
         };
         let file = File {
             sha256: attachment.sha256.clone(),
             name: attachment.name.clone(),
             media_type: attachment.media_type.clone(),
-            bytes,
+            content: bytes,
         };
         whole.add(screen_file(place, &file, content.disclosure, rules));
     }
     Ok(whole)
+}
+
+/// Says that a file cannot be had at present, so that a person looks.
+fn unreadable(place: usize, name: &str, error: &AttachmentError) -> Warning {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "A file cannot be looked into again"
+    );
+    Warning {
+        platform: None,
+        pointer: format!("/entry/attachments/{place}"),
+        code: "attachment_unreadable".to_owned(),
+        detail: format!("附件《{name}》暂时无法读取，未能检查，请检查附件存储后重新检查。"),
+    }
 }

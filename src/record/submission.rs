@@ -1,6 +1,7 @@
 //! A native submission after its JSON has been checked against `schemas/submission.schema.json`.
 
 use super::Action;
+use crate::blob::Received;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -89,7 +90,7 @@ pub enum BodyFormat {
     Text,
 }
 
-/// A file that comes with an entry, inline.
+/// A file that comes with an entry: inline, by address, or as a part of its own.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntryAttachment {
@@ -101,12 +102,15 @@ pub struct EntryAttachment {
     /// The content.
     #[serde(default)]
     pub content_base64: Option<String>,
-    /// Where to fetch the content; not yet taken, see the README.
+    /// Where to fetch the content, on a host of `attachments.hosts`.
     #[serde(default)]
     pub url: Option<String>,
     /// Hex SHA-256 the content must have.
     #[serde(default)]
     pub sha256: Option<String>,
+    /// The content as it was fetched or came as a part of its own; set by the hub.
+    #[serde(skip)]
+    pub received: Option<Received>,
 }
 
 /// Project part as sent.

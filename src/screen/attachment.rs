@@ -17,6 +17,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Most text of one attachment that is looked at.
 pub(super) const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest attachment that is looked into; it has to be in memory for that.
+pub(super) const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Archives inside archives that are opened.
 const DEPTH_MAX: usize = 3;
 
@@ -31,6 +33,8 @@ pub(super) enum Readable {
     No,
     /// It is readable and holds no text, only pictures of it.
     NoText,
+    /// More than is looked into.
+    TooLarge,
     /// A kind of file that the hub does not look into.
     Opaque,
 }
@@ -38,6 +42,15 @@ pub(super) enum Readable {
 /// Reads the text of a file.
 pub(super) fn read(name: &str, media_type: &str, bytes: &[u8]) -> Readable {
     read_at(name, media_type, bytes, 0)
+}
+
+/// Returns what is known of a file that is too large to be read: sound and pictures hold no text.
+pub(super) fn unread(media_type: &str) -> Readable {
+    let kind = media_type.split('/').next().unwrap_or_default();
+    match ["audio", "video", "image"].contains(&kind) {
+        true => Readable::Opaque,
+        false => Readable::TooLarge,
+    }
 }
 
 fn read_at(name: &str, media_type: &str, bytes: &[u8], depth: usize) -> Readable {

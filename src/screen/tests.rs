@@ -37,7 +37,7 @@ fn file(name: &str, bytes: &[u8]) -> File {
         sha256: String::new(),
         name: name.to_owned(),
         media_type: "application/octet-stream".to_owned(),
-        bytes: bytes.to_vec(),
+        content: bytes.to_vec().into(),
     }
 }
 

@@ -46,6 +46,9 @@ pub enum StoreError {
     /// Another process kept changing the same rows.
     #[error("the same rows were changed by another process again and again")]
     Contended,
+    /// A file of a submission is not in the object store any more: it waited too long.
+    #[error("a file of the submission was removed before its commit")]
+    FileGone,
     /// An operator's act would touch more rows than one act may.
     #[error("{found} deliveries match, more than the {limit} that one replay may take")]
     TooMany {
@@ -79,6 +82,7 @@ impl StoreError {
     pub(super) fn is_conflict(&self) -> bool {
         match self {
             Self::Contended => true,
+            Self::FileGone => false,
             Self::Unavailable { source, .. } => source.as_database_error().is_some_and(|error| {
                 error.is_unique_violation()
                     || error
@@ -97,7 +101,7 @@ impl StoreError {
     /// Returns whether one item of a batch may be to blame, rather than the database as a whole.
     pub(super) fn concerns_one_item(&self) -> bool {
         match self {
-            Self::Contended | Self::Corrupt { .. } => true,
+            Self::Contended | Self::Corrupt { .. } | Self::FileGone => true,
             Self::Unavailable { source, .. } => source.as_database_error().is_some(),
             Self::Address { .. }
             | Self::NewerSchema { .. }

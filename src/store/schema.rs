@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 11] = [
+const MIGRATIONS: [(i64, &str, &str); 12] = [
     (
         1,
         "initial",
@@ -66,6 +66,11 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
         15,
         "registry",
         include_str!("../../schemas/sql/0015_registry.sql"),
+    ),
+    (
+        17,
+        "attachments",
+        include_str!("../../schemas/sql/0017_attachments.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

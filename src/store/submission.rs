@@ -43,8 +43,8 @@ pub struct NewSubmission {
     pub warnings: Vec<Warning>,
     /// The platforms that shall show it.
     pub platforms: Vec<String>,
-    /// Attachments as (lower-case hex SHA-256, content).
-    pub files: Vec<(String, Vec<u8>)>,
+    /// The attachments by their lower-case hex SHA-256; each must be in the object store.
+    pub files: Vec<String>,
     /// How far a revision may be ahead of the newest one that is stored.
     pub revision_ahead_max: i64,
     /// What the registry makes of the content.

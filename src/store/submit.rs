@@ -38,8 +38,6 @@ pub(super) fn bulks() -> Vec<&'static super::bulk::Bulk> {
     ]
     .concat()
 }
-#[cfg(test)]
-pub(super) use statements::INSERT_ATTACHMENT;
 
 impl Store {
     /// Commits one submission with its version and deliveries, or says why not.

@@ -1,4 +1,4 @@
-//! Reads deliveries with every attempt, and attachments.
+//! Reads deliveries with every attempt.
 
 use super::db::row;
 use super::outage::read;
@@ -172,10 +172,9 @@ const OF_RECORD: &str = concat!(
 const ATTEMPTS: &str = "SELECT id, delivery_id, record_id, platform, version, operation, \
      started_at, duration_ms, verdict, stage, code, message, exchanges FROM attempts \
      WHERE delivery_id = $1 ORDER BY started_at DESC, id DESC LIMIT $2";
-const ATTACHMENT: &str = "SELECT content FROM attachments WHERE sha256 = $1";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 4] = [DELIVERY, OF_RECORD, ATTEMPTS, ATTACHMENT];
+pub(super) const SHARED: [&str; 3] = [DELIVERY, OF_RECORD, ATTEMPTS];
 
 impl Store {
     /// Returns one delivery, if there is one with this id.
@@ -197,16 +196,6 @@ impl Store {
             .await)?;
         rows.reverse();
         rows.into_iter().map(AttemptRow::understand).collect()
-    }
-
-    /// Returns the content of a file by its lower-case hex SHA-256.
-    pub async fn attachment(&self, sha256: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let found: Option<(Vec<u8>,)> =
-            read!(self, "read an attachment", |c| sqlx::query_as(ATTACHMENT)
-                .bind(sha256)
-                .fetch_optional(c)
-                .await)?;
-        Ok(found.map(|(content,)| content))
     }
 
     /// Returns the deliveries of a record by platform.

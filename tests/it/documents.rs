@@ -20,7 +20,14 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 
 /// A verb with its sub-verb, as far as they are words and not arguments.
 fn verbs(command: &[String]) -> Vec<String> {
-    const WITH_SUB_VERBS: [&str; 5] = ["connector", "account", "profile", "replays", "catalogue"];
+    const WITH_SUB_VERBS: [&str; 6] = [
+        "connector",
+        "account",
+        "profile",
+        "replays",
+        "catalogue",
+        "attachments",
+    ];
     let count = if WITH_SUB_VERBS.contains(&command[0].as_str()) {
         2
     } else {

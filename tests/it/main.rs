@@ -1,6 +1,7 @@
 //! The hub as its callers, its operators and the platforms meet it: real processes, real sockets,
 //! a real database for each test.
 
+mod attachments;
 mod backend;
 mod conform;
 mod connectors;

@@ -4,7 +4,6 @@ use super::super::hint::failure;
 use crate::connector::{Request, Response};
 use crate::deliver::Transport;
 use anyhow::Context as _;
-use bytes::Bytes;
 use serde_json::Value;
 use std::time::Duration;
 use url::Url;
@@ -102,7 +101,7 @@ impl Client {
             method: method.to_owned(),
             url: Url::parse(url)?,
             headers,
-            body: Bytes::from(body),
+            body: body.into(),
             shown_body: String::new(),
         };
         let response = self

@@ -47,7 +47,8 @@ impl World {
                 && headers
                     .iter()
                     .all(|(name, value)| raw.headers.get(name) == Some(value));
-            let likeness = likeness(&request.body, &raw.body);
+            let body = request.body.to_bytes().unwrap_or_default();
+            let likeness = likeness(&body, &raw.body);
             if fits && best.as_ref().is_none_or(|(most, _)| likeness > *most) {
                 best = Some((likeness, kind));
             }

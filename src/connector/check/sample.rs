@@ -3,12 +3,12 @@
 use super::super::{
     Connector, Facts, Finding, Moment, Operation, Request, Response, Session, Verdict,
 };
+use crate::blob::Blob;
 use crate::record::Appearance;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Time of all samples: 2014-09-18T00:00:00Z.
 const SAMPLE_MS: i64 = 1_410_998_400_000;
@@ -254,7 +254,7 @@ fn sample_facts(record: &Value, given: &Given) -> Facts {
         .into_iter()
         .flatten()
         .filter_map(|attachment| attachment["sha256"].as_str())
-        .map(|sha256| (sha256.to_owned(), Arc::new(b"sample".to_vec())))
+        .map(|sha256| (sha256.to_owned(), Blob::from(b"sample".to_vec())))
         .collect();
     Facts {
         record: minijinja::Value::from(minijinja::value::Serde(record)),

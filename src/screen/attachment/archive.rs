@@ -109,7 +109,7 @@ fn append(name: &str, content: &[u8], depth: usize, text: &mut String) -> bool {
     let (read, is_whole) = match read_at(name, "", content, depth + 1) {
         Readable::Text(read) => (read, true),
         Readable::InPart(read) => (read, false),
-        Readable::No | Readable::NoText => (String::new(), false),
+        Readable::No | Readable::NoText | Readable::TooLarge => (String::new(), false),
         Readable::Opaque => (String::new(), true),
     };
     text.push_str(&read);

@@ -120,10 +120,6 @@ pub(super) static INSERT_VERSIONS: Bulk = Bulk::new(
      holds, warnings, platforms, reason, findings, changes, catalogue_version, now FROM given",
 );
 
-/// Files are large and few, so they go one by one; the same content is kept once.
-pub(in crate::store) const INSERT_ATTACHMENT: &str = "INSERT INTO attachments (sha256, bytes, content) VALUES ($1, $2, $3) \
-     ON CONFLICT (sha256) DO NOTHING";
-
 #[cfg(test)]
 pub(super) static BULKS: [&Bulk; 5] = [
     &INSERT_RECORDS,

@@ -1,14 +1,14 @@
 //! Writes what a round decided: records, submissions, versions, files.
 
+use super::super::attachment;
 use super::super::bulk::{Cell, cells};
-use super::super::db::{Tx, on};
+use super::super::db::Tx;
 use super::super::event::RecordChange;
 use super::super::steer::Change;
 use super::super::{NewSubmission, StoreError};
 use super::decide::{Decision, Plan};
 use super::statements::{
-    INSERT_ATTACHMENT, INSERT_RECORDS, INSERT_SUBMISSIONS, INSERT_VERSIONS, REPLACE_RECORDS,
-    UPDATE_RECORDS,
+    INSERT_RECORDS, INSERT_SUBMISSIONS, INSERT_VERSIONS, REPLACE_RECORDS, UPDATE_RECORDS,
 };
 use crate::record::{Action, Content, Record, RecordId};
 
@@ -85,7 +85,9 @@ pub(super) async fn write<'a>(
         .filter_map(|version| Some((version.record_id.clone(), version.document?)))
         .collect();
     for (item, _) in changed(items, decisions).filter(|(item, plan)| plan.takes_content(item)) {
-        insert_files(tx, item).await?;
+        for sha256 in &item.files {
+            attachment::keep(tx, sha256).await?;
+        }
     }
     Ok(Written { items, documents })
 }
@@ -323,19 +325,5 @@ pub(in crate::store) async fn insert_versions(
         .execute(tx, &given)
         .await
         .map_err(StoreError::while_doing("write versions"))?;
-    Ok(())
-}
-
-async fn insert_files(tx: &mut Tx, item: &NewSubmission) -> Result<(), StoreError> {
-    for (sha256, content) in &item.files {
-        on!(&mut *tx, |c| sqlx::query(INSERT_ATTACHMENT)
-            .bind(sha256)
-            .bind(content.len() as i64)
-            .bind(content)
-            .execute(&mut **c)
-            .await
-            .map(drop))
-        .map_err(StoreError::while_doing("write attachments"))?;
-    }
     Ok(())
 }

@@ -4,8 +4,9 @@ use super::*;
 use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
-    account, catalogue, claim, due, event, failure, hand, operate, overriding, platform, record,
-    replay, same, schema, sender, settle, steer, submit, trace, verification, writer,
+    account, attachment, catalogue, claim, due, event, failure, hand, operate, overriding,
+    platform, record, replay, same, schema, sender, settle, steer, submit, trace, verification,
+    writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -39,14 +40,15 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 16] = [
-        &[PING, submit::INSERT_ATTACHMENT],
+    let shared: [&[&'static str]; 17] = [
+        &[PING],
         &claim::SHARED,
         &due::SHARED,
         &event::SHARED,
         &schema::SHARED,
         &account::SHARED,
         &catalogue::SHARED,
+        &attachment::SHARED,
         &failure::SHARED,
         &hand::SHARED,
         &overriding::SHARED,

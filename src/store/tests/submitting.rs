@@ -352,16 +352,57 @@ async fn an_index_number_is_kept_and_never_one_that_exists() {
 #[tokio::test]
 async fn files_are_kept_once_by_content() {
     let store = Fresh::open().await;
-    let bytes = vec![0_u8, 159, 146, 150, 255];
-    for source_id in ["a", "b"] {
+    for (source_id, expected) in [("a", Expected::Write), ("b", Expected::Kept)] {
+        let known = store.expect_attachment("f00d", 5, 1).await.unwrap();
+        assert_eq!(known, expected);
         let new = NewSubmission {
-            files: vec![("f00d".to_owned(), bytes.clone())],
+            files: vec!["f00d".to_owned()],
             ..sample(source_id, 1)
         };
         change(&store, new).await;
     }
-    assert_eq!(store.attachment("f00d").await.unwrap(), Some(bytes));
+    let kept = store.attachment("f00d").await.unwrap();
+    assert_eq!(kept, Some(KeptFile::Object { bytes: 5 }));
     assert_eq!(store.attachment("beef").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_version_refers_to_is_never_removed() {
+    let store = Fresh::open().await;
+    for sha256 in ["aa", "bb"] {
+        store.expect_attachment(sha256, 5, 1_000).await.unwrap();
+    }
+    let new = NewSubmission {
+        files: vec!["aa".to_owned()],
+        ..sample("a", 1)
+    };
+    change(&store, new).await;
+    let loose = store.loose_attachments(2_000, "").await.unwrap();
+    assert_eq!(loose, [("bb".to_owned(), 5)]);
+    assert!(!store.condemn_attachment("aa", 2_000, 3_000).await.unwrap());
+    assert!(!store.condemn_attachment("bb", 1_000, 3_000).await.unwrap());
+    assert!(store.condemn_attachment("bb", 2_000, 3_000).await.unwrap());
+    // Another process that saw the same list comes too late.
+    assert!(!store.condemn_attachment("bb", 2_000, 3_000).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_removed_cannot_be_kept() {
+    let store = Fresh::open().await;
+    store.expect_attachment("bb", 5, 1_000).await.unwrap();
+    assert!(store.condemn_attachment("bb", 2_000, 3_000).await.unwrap());
+    let again = store.expect_attachment("bb", 5, 3_000).await.unwrap();
+    assert_eq!(again, Expected::BeingRemoved);
+    let new = NewSubmission {
+        files: vec!["bb".to_owned()],
+        ..sample("a", 1)
+    };
+    let refused = store.submit(new).await.unwrap_err();
+    assert!(matches!(refused, StoreError::FileGone), "{refused}");
+    assert!(!store.condemn_unknown_attachment("bb", 3_000).await.unwrap());
+    store.forget_attachment("bb").await.unwrap();
+    let again = store.expect_attachment("bb", 5, 3_000).await.unwrap();
+    assert_eq!(again, Expected::Write);
 }
 
 #[tokio::test]
