@@ -4,8 +4,8 @@
 //! nothing here knows one platform from another. Whether a record may go out at all is decided
 //! in [`crate::screen`].
 
-use crate::connector::Connectors;
-use crate::record::{Content, Record, RecordId, Warning};
+use crate::connector::{Connector, Connectors};
+use crate::record::{Content, FieldError, Record, RecordId, Warning};
 use serde_json::Value;
 
 /// Where a record goes, and what the platforms there will not like.
@@ -27,6 +27,7 @@ pub fn route(content: &Content, connectors: &Connectors) -> Routes {
         let warnings = connector
             .contract_errors(&record)
             .into_iter()
+            .chain(too_large(content, connector))
             .map(|error| Warning {
                 platform: Some(connector.id.clone()),
                 pointer: error.pointer,
@@ -36,6 +37,19 @@ pub fn route(content: &Content, connectors: &Connectors) -> Routes {
         routes.warnings.extend(warnings);
     }
     routes
+}
+
+/// Says which attachments no request to the platform has room for.
+fn too_large(content: &Content, connector: &Connector) -> Vec<FieldError> {
+    let max = connector.limits().request_bytes_max as u64;
+    let files = content.attachments.iter().enumerate();
+    let files = files.filter(|(_, file)| connector.uses_attachment_bytes() && file.bytes > max);
+    let errors = files.map(|(place, file)| {
+        let detail = format!("附件《{}》超过平台单次接收的 {}MB。", file.name, max >> 20);
+        let pointer = format!("/entry/attachments/{place}/content_base64");
+        FieldError::new(pointer, "attachment_too_large", detail)
+    });
+    errors.collect()
 }
 
 /// The record as it will be, with stand-ins for what the store has yet to allocate.
@@ -54,4 +68,42 @@ fn as_record(content: &Content) -> Value {
         content,
     };
     serde_json::to_value(&record).unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::References;
+    use crate::record::{Attachment, Submission};
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn a_platform_says_at_intake_which_files_it_will_not_take() {
+        let text = include_str!("../tests/samples/native/08-A3-P4-zhongbiao.json");
+        let submission: Submission = serde_json::from_str(text).unwrap();
+        let catalogue = crate::catalogue::Catalogue::load(Path::new("connectors/catalogue"));
+        let entry = submission.entry.unwrap();
+        let normalised = crate::normalise::normalise(&entry, &catalogue.unwrap()).unwrap();
+        let connectors = Connectors::load(&[PathBuf::from("connectors")], &References::default());
+        let with_file = |bytes: u64| {
+            let mut content = normalised.content.clone();
+            content.attachments = vec![Attachment {
+                name: "录像.mp4".to_owned(),
+                media_type: "video/mp4".to_owned(),
+                bytes,
+                sha256: "0".repeat(64),
+            }];
+            let routes = route(&content, &connectors);
+            let about_files = routes.warnings.into_iter();
+            let about_files = about_files.filter(|it| it.pointer.contains("/attachments/0"));
+            let mut platforms: Vec<String> = about_files.filter_map(|it| it.platform).collect();
+            platforms.dedup();
+            (platforms, routes.platforms)
+        };
+        assert_eq!(with_file(1 << 20).0, Vec::<String>::new());
+        // More than any request of any of them may carry.
+        let (warned, all) = with_file(100 << 20);
+        assert_eq!(warned, all);
+        assert!(!all.is_empty());
+    }
 }

@@ -19,11 +19,16 @@ impl Place {
     }
 
     async fn with(grace: Duration) -> Self {
-        let store = Fresh::open().await;
         let folder = tempfile::tempdir().unwrap();
+        let url = folder.path().join("files").display().to_string();
+        Self::at(url, folder, S3Access::default(), grace).await
+    }
+
+    async fn at(url: String, folder: tempfile::TempDir, s3: S3Access, grace: Duration) -> Self {
+        let store = Fresh::open().await;
         let options = Options {
-            url: folder.path().join("files").display().to_string(),
-            s3: S3Access::default(),
+            url,
+            s3,
             hosts: Vec::new(),
             limits: Limits::default(),
             fetch_timeout: Duration::from_secs(1),
@@ -232,4 +237,69 @@ async fn nothing_committed_is_lost_in_a_race() {
     for sha256 in &committed {
         assert!(place.attachments.read(sha256).await.is_ok(), "{sha256}");
     }
+}
+
+/// A bucket `synchub-test` at the service that the environment names.
+async fn in_service(prefix: &str) -> Place {
+    let endpoint = std::env::var("SYNCHUB_TEST_S3_ENDPOINT").expect("SYNCHUB_TEST_S3_ENDPOINT");
+    let secret = |name: &str| std::env::var(name).unwrap_or_else(|_| "test".to_owned());
+    let access = S3Access {
+        endpoint,
+        region: "us-east-1".to_owned(),
+        access_key_id: secret("SYNCHUB_TEST_S3_KEY_ID"),
+        secret_access_key: secret("SYNCHUB_TEST_S3_KEY"),
+    };
+    let url = format!("s3://synchub-test/{prefix}-{}", uuid::Uuid::now_v7());
+    let folder = tempfile::tempdir().unwrap();
+    Place::at(url, folder, access, Duration::ZERO).await
+}
+
+#[tokio::test]
+#[ignore = "needs an S3-compatible service; `tests/run s3` provides it"]
+async fn s3_keeps_small_and_large_files() {
+    let place = in_service("keep").await;
+    let small = place.keep("abc").await;
+    place.refer_to("a", &small).await;
+    let read = place.attachments.read(&small).await.unwrap();
+    assert_eq!(read.whole(3).unwrap().unwrap().as_ref(), b"abc");
+    let mut receiver = place.attachments.receiver();
+    let piece: Vec<u8> = (0..1_000_003_u32).map(|at| (at % 241) as u8).collect();
+    // More than two parts of an upload.
+    for _ in 0..20 {
+        receiver.take(&piece).unwrap();
+    }
+    let received = receiver.finish();
+    let (sha256, content) = (&received.sha256, &received.content);
+    place.attachments.keep(sha256, content).await.unwrap();
+    place.refer_to("b", sha256).await;
+    let read = place.attachments.read(sha256).await.unwrap();
+    assert!(matches!(read, Blob::Disk(_)));
+    let mut hash = Sha256::new();
+    for piece in read.pieces() {
+        hash.update(piece.unwrap());
+    }
+    assert_eq!(&hex::encode(hash.finalize()), sha256);
+}
+
+#[tokio::test]
+#[ignore = "needs an S3-compatible service; `tests/run s3` provides it"]
+async fn s3_forgets_what_no_record_refers_to() {
+    let place = in_service("tidy").await;
+    let kept = place.keep("kept").await;
+    place.refer_to("a", &kept).await;
+    let loose = place.keep("loose").await;
+    let stray = hex::encode(Sha256::digest("stray"));
+    let content = Blob::from(b"stray".to_vec());
+    let objects = &place.attachments.inner.objects;
+    objects.write(&stray, &content).await.unwrap();
+    // The service tells times in whole seconds.
+    let mut removed = std::collections::BTreeSet::new();
+    let began = Instant::now();
+    while removed.len() < 2 && began.elapsed() < Duration::from_secs(30) {
+        removed.extend(place.tidy().await);
+    }
+    assert_eq!(removed, [loose.clone(), stray].into());
+    let gone = objects.read(&loose).await.unwrap_err();
+    assert!(matches!(gone, AttachmentError::Missing(_)), "{gone}");
+    assert!(place.attachments.read(&kept).await.is_ok());
 }

@@ -52,6 +52,7 @@ pub(super) async fn doctor(settings: &Settings, output: &Output) -> anyhow::Resu
     checks.extend(connectors(settings));
     checks.extend(database(settings).await);
     checks.push(queue(settings).await);
+    checks.push(files(settings));
     let healthy = checks.iter().all(|check| check.grade != Grade::Fail);
     output.show(&json!({"healthy": healthy, "checks": checks}), || {
         let mut text = String::new();
@@ -73,6 +74,35 @@ pub(super) async fn doctor(settings: &Settings, output: &Output) -> anyhow::Resu
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// A hub that cannot keep files refuses every submission that has some.
+fn files(settings: &Settings) -> Check {
+    const WHAT: &str = "files";
+    let options = settings.attachment_options();
+    let hosts = options.hosts.len();
+    let folder = match options.url.strip_prefix("s3://") {
+        // Only a request would tell whether it answers, and that costs money at some.
+        Some(bucket) => {
+            return checked(
+                Grade::Ok,
+                WHAT,
+                format!("bucket {bucket}, {hosts} hosts"),
+                "",
+            );
+        }
+        None => options.url.trim_start_matches("file://"),
+    };
+    let made = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
+    match made {
+        Ok(_) => checked(Grade::Ok, WHAT, format!("{folder}, {hosts} hosts"), ""),
+        Err(error) => checked(
+            Grade::Fail,
+            WHAT,
+            format!("{folder} cannot be written: {error}"),
+            "set attachments.url to a folder that the hub may write, or to s3://bucket/prefix",
+        ),
+    }
 }
 
 /// Signatures and sessions fail in strange ways on a machine whose clock was never set.

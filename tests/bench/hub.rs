@@ -102,6 +102,7 @@ impl Hub {
             command
                 .current_dir(env!("CARGO_MANIFEST_DIR"))
                 .env("SYNCHUB__STORE__URL", &store)
+                .env("SYNCHUB__ATTACHMENTS__URL", folder.path().join("files"))
                 .env("SYNCHUB__QUEUE__URL", &options.queue)
                 .env("SYNCHUB__HTTP__LISTEN", "127.0.0.1:0")
                 .env("SYNCHUB__CONNECTORS__DIR", folder.path())

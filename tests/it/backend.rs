@@ -12,6 +12,8 @@ use std::path::Path;
 pub(crate) struct Backend {
     database: Database,
     queue: Option<Broker>,
+    /// Files of records lie here when the database is no file that they could lie beside.
+    files: tempfile::TempDir,
 }
 
 impl Backend {
@@ -32,7 +34,11 @@ impl Backend {
             Some("rabbitmq") => Some(Broker::shared(&needed("SYNCHUB_TEST_AMQP_URL"))),
             Some(other) => panic!("SYNCHUB_TEST_QUEUE is embedded or rabbitmq, not {other}"),
         };
-        Self { database, queue }
+        Self {
+            database,
+            queue,
+            files: tempfile::tempdir().expect("a folder"),
+        }
     }
 
     /// A database on the server of the environment, with queues on a certain broker.
@@ -48,6 +54,7 @@ impl Backend {
         Self {
             database,
             queue: Some(Broker::shared(broker)),
+            files: tempfile::tempdir().expect("a folder"),
         }
     }
 
@@ -61,6 +68,10 @@ impl Backend {
     /// The settings that lead a hub here.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let mut environment = vec![("SYNCHUB__STORE__URL".to_owned(), self.database.url())];
+        if matches!(self.database, Database::OnServer { .. } | Database::At(_)) {
+            let folder = self.files.path().display().to_string();
+            environment.push(("SYNCHUB__ATTACHMENTS__URL".to_owned(), folder));
+        }
         if let Some(broker) = &self.queue {
             environment.push(("SYNCHUB__QUEUE__URL".to_owned(), broker.url.clone()));
             environment.push(("SYNCHUB__QUEUE__PREFIX".to_owned(), broker.prefix.clone()));
