@@ -211,7 +211,7 @@ fn files_are_looked_into_and_damaged_ones_do_no_harm() {
             sha256: String::new(),
             name: name.to_owned(),
             media_type: String::new(),
-            bytes: bytes.to_vec(),
+            content: bytes.to_vec().into(),
         };
         screen_file(0, &file, Disclosure::Proactive, Rules::built_in())
     };
