@@ -40,7 +40,7 @@ pub struct Options {
     pub hosts: Vec<AllowedHost>,
     /// What one submission may bring.
     pub limits: Limits,
-    /// How long one file may take to be fetched, with all tries.
+    /// How long the files of one submission may take to be fetched, with all tries.
     pub fetch_timeout: Duration,
     /// How long an object that no record refers to is left alone.
     pub grace: Duration,
@@ -104,6 +104,7 @@ struct Inner {
     objects: Objects,
     fetcher: Fetcher,
     limits: Limits,
+    fetch_timeout: Duration,
     grace: Duration,
 }
 
@@ -117,8 +118,9 @@ impl Attachments {
             inner: Arc::new(Inner {
                 store: store.clone(),
                 objects: Objects::open(&options.url, &options.s3)?,
-                fetcher: Fetcher::new(options.hosts, options.fetch_timeout)?,
+                fetcher: Fetcher::new(options.hosts)?,
                 limits: options.limits,
+                fetch_timeout: options.fetch_timeout,
                 grace: options.grace,
             }),
         })
@@ -150,13 +152,23 @@ impl Attachments {
         Receiver::new(self.inner.limits.file_bytes_max)
     }
 
-    /// Fetches a file of at most `bytes_max` bytes from an allowed host.
+    /// Returns until when the files of a submission that comes now must be fetched.
+    pub fn fetch_deadline(&self) -> Instant {
+        Instant::now() + self.inner.fetch_timeout
+    }
+
+    /// Fetches a file of at most `bytes_max` bytes from an allowed host, until `deadline`.
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn fetch(&self, url: &str, bytes_max: u64) -> Result<Received, FetchError> {
+    pub async fn fetch(
+        &self,
+        url: &str,
+        bytes_max: u64,
+        deadline: Instant,
+    ) -> Result<Received, FetchError> {
         let bytes_max = bytes_max.min(self.inner.limits.file_bytes_max);
-        self.inner.fetcher.fetch(url, bytes_max).await
+        self.inner.fetcher.fetch(url, bytes_max, deadline).await
     }
 
     /// Keeps a file; when this returns, it survives a power cut. It is safe from removal for the

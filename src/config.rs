@@ -143,7 +143,7 @@ pub struct AttachmentSettings {
     pub total_bytes_max: u64,
     /// Files of one submission.
     pub count_max: usize,
-    /// Longest time to fetch one file, in milliseconds.
+    /// Longest time to fetch the files of one submission, in milliseconds.
     pub fetch_timeout_ms: u64,
     /// How long a file that no record refers to is left alone, in milliseconds.
     pub grace_ms: u64,

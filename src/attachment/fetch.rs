@@ -86,19 +86,14 @@ impl FetchError {
 pub(super) struct Fetcher {
     client: reqwest::Client,
     hosts: Arc<Vec<AllowedHost>>,
-    timeout: Duration,
 }
 
 impl Fetcher {
-    pub(super) fn new(hosts: Vec<AllowedHost>, timeout: Duration) -> Result<Self, reqwest::Error> {
-        Self::with_names(hosts, timeout, system_names())
+    pub(super) fn new(hosts: Vec<AllowedHost>) -> Result<Self, reqwest::Error> {
+        Self::with_names(hosts, system_names())
     }
 
-    fn with_names(
-        hosts: Vec<AllowedHost>,
-        timeout: Duration,
-        names: Names,
-    ) -> Result<Self, reqwest::Error> {
+    fn with_names(hosts: Vec<AllowedHost>, names: Names) -> Result<Self, reqwest::Error> {
         // The first caller wins; the provider is the same for all of them.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let hosts = Arc::new(hosts);
@@ -113,20 +108,20 @@ impl Fetcher {
             .dns_resolver(Arc::new(resolver))
             // Each file checks the addresses of its host anew.
             .pool_max_idle_per_host(0)
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-            .read_timeout(SILENCE_MAX.min(timeout))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_MAX)
             .user_agent(concat!("synchub/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self {
-            client,
-            hosts,
-            timeout,
-        })
+        Ok(Self { client, hosts })
     }
 
-    pub(super) async fn fetch(&self, url: &str, bytes_max: u64) -> Result<Received, FetchError> {
+    pub(super) async fn fetch(
+        &self,
+        url: &str,
+        bytes_max: u64,
+        deadline: Instant,
+    ) -> Result<Received, FetchError> {
         let url = Url::parse(url.trim()).map_err(|_| FetchError::Address)?;
-        let deadline = Instant::now() + self.timeout;
         let mut tries = 1;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

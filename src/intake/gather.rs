@@ -20,6 +20,7 @@ pub(super) async fn gather(
 ) -> Result<(), Refusal> {
     let limits = store.limits();
     let mut left = limits.total_bytes_max;
+    let deadline = store.fetch_deadline();
     if attachments.len() > limits.count_max {
         let detail = format!("附件超过{}个，请合并或分次提交。", limits.count_max);
         let error = FieldError::new("/entry/attachments", "too_many", detail);
@@ -32,7 +33,7 @@ pub(super) async fn gather(
             let received = match known(store, sha256).await? {
                 Some(received) => received,
                 None => store
-                    .fetch(url, left)
+                    .fetch(url, left, deadline)
                     .await
                     .map_err(|error| refused(&error, place, &attachment.name))?,
             };
