@@ -75,6 +75,7 @@ fn attachment_field(field: &str) -> &'static str {
         "content_base64" => "的内容",
         "url" => "的地址",
         "sha256" => "的校验值",
+        "bytes" => "的大小（字节）",
         _ => "的字段",
     }
 }
