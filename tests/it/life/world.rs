@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use synchub::attachment::Attachments;
 use synchub::clock::{leap, now_ms};
 use synchub::connector::{Connectors, References};
 use synchub::deliver::{DeliverOptions, Deliverer};
@@ -70,7 +71,9 @@ impl Hub {
                 },
                 beat: Duration::from_secs(1),
             };
-            let senders = Deliverer::start(&store, &queue, connectors, options);
+            let attachments = Attachments::in_folder(&store, &folder.join("files"));
+            let places = (&store, &attachments.expect("a folder"));
+            let senders = Deliverer::start(places, &queue, connectors, options);
             (store, senders.expect("senders"))
         });
         Self {
