@@ -29,7 +29,7 @@ pub use body::{Body, BodyPieces};
 pub use classify::{Judgement, Verdict};
 pub use compiled::{CompiledStep, Operation};
 pub use facts::{Facts, idempotency_key};
-pub use manifest::{AfterWithdraw, IdentityMode, Limits, Retry};
+pub use manifest::{AfterWithdraw, BreakerRule, IdentityMode, Limits, Retry};
 pub use registry::{Connectors, LoadFailure};
 pub use request::{Files, RenderError, Request};
 pub use response::Response;
@@ -98,6 +98,11 @@ impl Connector {
         &self.manifest.retry
     }
 
+    /// Returns when to leave a platform alone that does not answer at all.
+    pub fn breaker(&self) -> &BreakerRule {
+        &self.manifest.breaker
+    }
+
     /// Returns how the platform recognises a record it has.
     pub fn identity(&self) -> IdentityMode {
         self.manifest.identity.mode
@@ -152,6 +157,8 @@ impl Connector {
             age_max_s,
         };
         manifest.identity.settle_ms = 20;
+        // Each case has one record and waits for no other.
+        manifest.breaker.failures = 0;
         manifest.maintenance.windows.clear();
         if let Some(read_back) = &mut manifest.operations.read_back {
             read_back.recheck_ms = 20;

@@ -7,6 +7,7 @@
 //! Where a delivery goes with each outcome is told by [`crate::record::life`].
 
 mod attempt;
+mod breaker;
 mod evidence;
 mod exchange;
 mod identical;

@@ -16,7 +16,7 @@ pub use cause::Owner;
 pub use failures::{FailureStatus, failures};
 pub use hand::{HandError, decide};
 pub use overrides::{Desk, OverrideError, OverridePreview, OverrideRequest, override_field};
-pub use platforms::{PlatformStatus, pause, platforms, resume};
+pub use platforms::{OutageStatus, PlatformStatus, pause, platforms, resume};
 pub use rescan::{RESCAN_PAGE_MAX, RescanPage, Suspect, rescan};
 pub use verifications::{VerifyError, verify};
 pub use why::{LastAttempt, Why, WhyPlatform, why};

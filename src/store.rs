@@ -8,6 +8,7 @@
 
 mod account;
 mod attachment;
+mod breaker;
 mod bulk;
 mod catalogue;
 mod claim;
@@ -41,6 +42,7 @@ mod writer;
 
 pub use account::{Account, NewAccount};
 pub use attachment::{Expected, KeptFile};
+pub use breaker::{Outage, Standing};
 pub use catalogue::CatalogueVersion;
 pub use delivery::{Claim, Document, NewAttempt, Settled, Settlement};
 pub use error::StoreError;

@@ -144,6 +144,12 @@ pub(super) fn contradictions(manifest: &Manifest) -> Vec<(&'static str, String)>
         "1 ≤ base_ms ≤ max_ms",
     );
     must(retry.tries_max >= 1, "retry.tries_max", "at least 1");
+    let breaker = &manifest.breaker;
+    must(
+        breaker.pause_ms >= 1 && breaker.pause_ms <= breaker.pause_max_ms,
+        "breaker",
+        "1 ≤ pause_ms ≤ pause_max_ms",
+    );
     must(
         !manifest.classify.body.is_empty() || !manifest.classify.status.is_empty(),
         "classify",

@@ -32,6 +32,9 @@ pub struct Manifest {
     /// When to try again.
     #[serde(default)]
     pub retry: Retry,
+    /// When to leave a platform alone that does not answer at all.
+    #[serde(default)]
+    pub breaker: BreakerRule,
     /// When not to knock.
     #[serde(default)]
     pub maintenance: Maintenance,
@@ -285,6 +288,29 @@ impl Default for Retry {
             max_ms: 600_000,
             tries_max: 30,
             age_max_s: 3 * 86_400,
+        }
+    }
+}
+
+/// When to leave a platform alone that does not answer at all. Deliveries wait without losing a
+/// try, and their age does not count the outage.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerRule {
+    /// After so many failures in a row, over all records, nothing more is sent; 0 = never.
+    pub failures: usize,
+    /// Milliseconds until one delivery is tried as a probe.
+    pub pause_ms: u64,
+    /// Each probe without success doubles the pause, up to this many milliseconds.
+    pub pause_max_ms: u64,
+}
+
+impl Default for BreakerRule {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            pause_ms: 2_000,
+            pause_max_ms: 300_000,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! One attempt at one delivery: plan, exchange, outcome, until there is a row to settle.
 
+use super::breaker::Sign;
 use super::evidence::Evidence;
 use super::exchange::{Exchange, Progress};
 use super::identical::Sent;
-use super::outcome::{BYTES_DIFFER, Cause, Ruling, again, ruling};
+use super::outcome::{BYTES_DIFFER, Cause, Ruling, again, due_again, ruling};
 use super::plan::{Abilities, LookedUp, Next, Situation, next};
 use super::sender::Sender;
 use crate::attachment::AttachmentError;
@@ -18,11 +19,40 @@ const OPERATIONS_MAX: usize = 6;
 /// How long a delivery waits for an object store that does not answer.
 const FILES_AGAIN_MS: i64 = 15_000;
 
-/// Tries `claim` once. `None` when somebody else holds the delivery by now.
+/// How an attempt ended.
+pub(super) struct Attempted {
+    pub(super) settlement: Settlement,
+    /// What it says about the platform.
+    pub(super) sign: Sign,
+}
+
+impl Attempted {
+    /// Returns the cause in one line; secrets masked.
+    pub(super) fn cause(&self) -> String {
+        let attempt = &self.settlement.attempt;
+        let words = [
+            attempt.stage.as_str(),
+            &attempt.verdict,
+            &attempt.code,
+            &attempt.message,
+        ];
+        let mut told: Vec<&str> = Vec::with_capacity(words.len());
+        for word in words {
+            if !word.is_empty() && !told.contains(&word) {
+                told.push(word);
+            }
+        }
+        told.join(" ")
+    }
+}
+
+/// Tries `claim` once; a probe that the platform does not answer loses no try. `None` when
+/// somebody else holds the delivery by now.
 pub(super) async fn attempt(
     sender: &Sender,
     claim: &Claim,
-) -> Result<Option<Settlement>, StoreError> {
+    is_probe: bool,
+) -> Result<Option<Attempted>, StoreError> {
     let started_at = now_ms();
     let record = match claim.document.json() {
         Ok(record) => record,
@@ -52,6 +82,8 @@ pub(super) async fn attempt(
         connector: &sender.connector,
         looked_up: None,
         operation: Operation::Publish,
+        is_probe,
+        sign: Sign::None,
         cause: None,
         exchange: Exchange {
             store: &sender.store,
@@ -69,7 +101,11 @@ pub(super) async fn attempt(
     let Some(outcome) = run.until_settled().await? else {
         return Ok(None);
     };
-    Ok(Some(run.settlement(outcome, started_at)))
+    let sign = run.sign;
+    Ok(Some(Attempted {
+        settlement: run.settlement(outcome, started_at),
+        sign,
+    }))
 }
 
 pub(super) fn facts(claim: &Claim, record: &Value, files: Files, progress: &Progress) -> Facts {
@@ -138,7 +174,7 @@ fn without_files(
 }
 
 /// Returns the settlement of a delivery that cannot even be tried.
-fn unsent(sender: &Sender, claim: &Claim, cause: Cause, started_at: i64) -> Settlement {
+fn unsent(sender: &Sender, claim: &Claim, cause: Cause, started_at: i64) -> Attempted {
     let attempt = NewAttempt {
         id: AttemptId::generate(),
         operation: Operation::Publish.as_str().to_owned(),
@@ -150,14 +186,17 @@ fn unsent(sender: &Sender, claim: &Claim, cause: Cause, started_at: i64) -> Sett
         message: cause.text.clone(),
         exchanges: "[]".to_owned(),
     };
-    Settlement {
-        delivery: claim.delivery.clone(),
-        token: claim.token,
-        sent_version: claim.version,
-        outcome: cause.failed(&sender.connector.id, claim.in_doubt),
-        attempt,
-        progress: None,
-        now: now_ms(),
+    Attempted {
+        settlement: Settlement {
+            delivery: claim.delivery.clone(),
+            token: claim.token,
+            sent_version: claim.version,
+            outcome: cause.failed(&sender.connector.id, claim.in_doubt),
+            attempt,
+            progress: None,
+            now: now_ms(),
+        },
+        sign: Sign::None,
     }
 }
 
@@ -168,6 +207,9 @@ struct Attempt<'a> {
     looked_up: Option<LookedUp>,
     /// The operation that ran last.
     operation: Operation,
+    is_probe: bool,
+    /// What the last operation says about the platform.
+    sign: Sign,
     cause: Option<Cause>,
 }
 
@@ -200,6 +242,7 @@ impl Attempt<'_> {
             };
             self.operation = operation;
             let ended = self.exchange.run(operation).await?;
+            self.sign = Sign::of(&ended);
             match ruling(self.connector, operation, ended) {
                 Ruling::LeaseLost => return Ok(None),
                 Ruling::Done | Ruling::Duplicate if operation == Operation::LookUp => {
@@ -225,7 +268,8 @@ impl Attempt<'_> {
                     wait,
                     in_doubt,
                 } => {
-                    return Ok(Some(self.again(operation, cause, wait, in_doubt)));
+                    let again = self.again(operation, cause, wait, in_doubt).await?;
+                    return Ok(Some(again));
                 }
                 Ruling::Later { cause, at_ms } => {
                     self.cause = Some(cause);
@@ -294,10 +338,12 @@ impl Attempt<'_> {
     ) -> Result<Option<Settled>, StoreError> {
         if !operation.changes_something() {
             let settle = std::time::Duration::from_millis(self.connector.settle_ms());
-            return Ok(Some(self.again(operation, cause, settle, false)));
+            let again = self.again(operation, cause, settle, false).await?;
+            return Ok(Some(again));
         }
         if self.connector.can(Operation::LookUp) {
             let ended = self.exchange.run(Operation::LookUp).await?;
+            self.sign = Sign::of(&ended);
             match ruling(self.connector, Operation::LookUp, ended) {
                 Ruling::LeaseLost => return Ok(None),
                 Ruling::Done | Ruling::Duplicate => {
@@ -373,19 +419,49 @@ impl Attempt<'_> {
         Settled::StillUnderReview { check_at }
     }
 
-    fn again(
+    async fn again(
         &mut self,
         operation: Operation,
         cause: Cause,
         wait: std::time::Duration,
         in_doubt: bool,
-    ) -> Settled {
+    ) -> Result<Settled, StoreError> {
         self.cause = Some(cause.clone());
         if operation == Operation::ReadBack {
-            return self.look_again();
+            return Ok(self.look_again());
         }
         let in_doubt = in_doubt || self.is_still_in_doubt();
-        again(self.connector, self.claim, cause, wait, in_doubt, now_ms())
+        let now_ms = now_ms();
+        if self.is_probe && self.sign.is_bad() {
+            // The outage is to blame, however often and however long.
+            return Ok(Settled::Retry {
+                due_at: due_again(self.connector, self.claim, wait, now_ms),
+                counts: false,
+                in_doubt,
+            });
+        }
+        let age_ms = self.age_ms(now_ms).await?;
+        Ok(again(
+            self.connector,
+            self.claim,
+            cause,
+            wait,
+            in_doubt,
+            (age_ms, now_ms),
+        ))
+    }
+
+    /// Returns for how long the delivery has been tried, without the outages of the platform. They
+    /// are asked for only when that may end its patience.
+    async fn age_ms(&self, now_ms: i64) -> Result<i64, StoreError> {
+        let since = self.claim.first_tried_at.unwrap_or(now_ms);
+        let age_ms = now_ms - since;
+        if age_ms / 1_000 < self.connector.retry().age_max_s {
+            return Ok(age_ms);
+        }
+        let platform = &self.connector.id;
+        let out_ms = self.exchange.store.out_ms(platform, since, now_ms).await?;
+        Ok(age_ms - out_ms)
     }
 
     fn fail(&mut self, cause: Cause) -> Settled {

@@ -155,22 +155,31 @@ fn judged(step: &str, judgement: Judgement, may_have_acted: bool, settle: Durati
 }
 
 /// Returns the row of a delivery that is to be tried again, or, when its patience is at an end,
-/// of one that needs a person.
+/// of one that needs a person. `age_ms` is for how long it has been tried.
 pub(super) fn again(
     connector: &Connector,
     claim: &Claim,
     mut cause: Cause,
     wait: Duration,
     in_doubt: bool,
-    now_ms: i64,
+    (age_ms, now_ms): (i64, i64),
 ) -> Settled {
     let retry = connector.retry();
     let tries = claim.tries + 1;
-    let age_s = (now_ms - claim.first_tried_at.unwrap_or(now_ms)) / 1_000;
-    if tries >= retry.tries_max || age_s >= retry.age_max_s {
+    if tries >= retry.tries_max || age_ms / 1_000 >= retry.age_max_s {
         cause.text = format!("重试 {tries} 次仍未成功：{}", cause.text);
         return cause.failed(&connector.id, in_doubt);
     }
+    Settled::Retry {
+        due_at: due_again(connector, claim, wait, now_ms),
+        counts: true,
+        in_doubt,
+    }
+}
+
+/// Returns when `claim` is tried again, `wait` or more from now.
+pub(super) fn due_again(connector: &Connector, claim: &Claim, wait: Duration, now_ms: i64) -> i64 {
+    let retry = connector.retry();
     let schedule = Schedule {
         base: Duration::from_millis(retry.base_ms),
         factor: retry.factor,
@@ -179,8 +188,7 @@ pub(super) fn again(
     let delay = schedule.delay(usize::try_from(claim.tries).unwrap_or(0));
     // What was asked for is the least; the jitter on top keeps a crowd from coming back at once.
     let wait = wait.min(WAIT_MAX) + delay;
-    let due_at = now_ms + wait.as_millis() as i64;
-    Settled::Retry { due_at, in_doubt }
+    now_ms + wait.as_millis() as i64
 }
 
 #[cfg(test)]

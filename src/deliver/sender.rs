@@ -6,10 +6,12 @@
 
 mod alone;
 mod batch;
+mod leave;
 mod note;
 mod verify;
 
 use super::attempt::attempt;
+use super::breaker::Breaker;
 use super::pace::Pace;
 use super::session::Sessions;
 use super::share::Share;
@@ -20,10 +22,11 @@ use crate::connector::Connector;
 use crate::failpoint::{Point, reach};
 use crate::queue::{Queue, Receipt};
 use crate::record::DeliveryId;
-use crate::store::{Claim, Passage, PauseMode, StandBy, Store};
+use crate::store::{Claim, StandBy, Store};
 use alone::Alone;
 use batch::{Named, Part};
 use futures_util::FutureExt;
+use leave::Leave;
 use note::note;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +60,14 @@ pub(super) struct Surroundings {
     pub(super) shutdown: CancellationToken,
 }
 
+/// One delivery in hand.
+struct Taken {
+    claim: Claim,
+    claimed_at: Instant,
+    /// Whether it finds out if the platform is back.
+    is_probe: bool,
+}
+
 /// Sends to one platform.
 pub(super) struct Sender {
     pub(super) store: Store,
@@ -65,6 +76,7 @@ pub(super) struct Sender {
     pub(super) transport: Transport,
     pub(super) sessions: Sessions,
     pub(super) pace: Pace,
+    breaker: Breaker,
     surroundings: Surroundings,
     in_hand: Arc<Semaphore>,
     alone: Alone,
@@ -101,6 +113,7 @@ impl Sender {
             )?,
             sessions: Sessions::default(),
             pace: Pace::new(&connector, share, surroundings.shutdown.clone()),
+            breaker: Breaker::new(*connector.breaker()),
             in_hand: Arc::new(Semaphore::new(limits.concurrency * IN_HAND_PER_FLIGHT)),
             alone: Alone::default(),
             tasks: TaskTracker::new(),
@@ -111,6 +124,7 @@ impl Sender {
 
     /// Sends until shutdown; then finishes what is in flight and hands back the rest.
     pub(super) async fn run(self: Arc<Self>) {
+        self.show(false);
         let following = tokio::spawn({
             let sender = Arc::clone(&self);
             let shares = sender.surroundings.shares.clone();
@@ -209,8 +223,8 @@ impl Sender {
         }
         let claimed_at = Instant::now();
         // The switch may have been thrown since it was looked at. What is new was due now.
-        let goes_on =
-            !self.surroundings.shutdown.is_cancelled() && self.passage().await == Some(i64::MAX);
+        let goes_on = !self.surroundings.shutdown.is_cancelled()
+            && self.passage().await.is_some_and(Leave::is_everything);
         if !goes_on {
             self.hand_back(&claims).await;
             return false;
@@ -218,7 +232,12 @@ impl Sender {
         for claim in claims {
             let permit = permits.split(1);
             let permit = permit.expect("no more is handed over than there is room for");
-            self.spawn(claim, claimed_at, permit, Vec::new());
+            let taken = Taken {
+                claim,
+                claimed_at,
+                is_probe: false,
+            };
+            self.spawn(taken, permit, Vec::new());
         }
         true
     }
@@ -227,7 +246,7 @@ impl Sender {
     /// queue has fetched ahead goes back to where others can have it.
     async fn until_may_send(&self) {
         let shutdown = &self.surroundings.shutdown;
-        while !shutdown.is_cancelled() && !self.may_send().await {
+        while !shutdown.is_cancelled() && self.passage().await.is_none() {
             self.surroundings.queue.rest(&self.connector.id);
             tokio::select! {
                 () = shutdown.cancelled() => {}
@@ -238,21 +257,27 @@ impl Sender {
 
     /// Claims and sends until nothing is due any more; `false` when it could not go on.
     async fn drain(self: &Arc<Self>) -> bool {
-        while let Some(due_by) = self.passage().await {
+        while let Some(leave) = self.passage().await {
             let Some(mut permits) = self.room().await else {
                 return false;
             };
-            let Some(claims) = self.claim(None, permits.num_permits(), due_by).await else {
+            let most = leave.most(permits.num_permits());
+            let Some(claims) = self.claim(None, most, leave).await else {
                 return false;
             };
-            // Fewer than there was room for: nothing more is due, and what becomes due wakes us.
-            let was_all = claims.len() < permits.num_permits();
+            // Fewer than could be taken: nothing more is due, and what becomes due wakes us.
+            let was_all = claims.len() < most;
             let claimed_at = Instant::now();
             for claim in claims {
                 let Some(permit) = permits.split(1) else {
                     break;
                 };
-                self.spawn(claim, claimed_at, permit, Vec::new());
+                let taken = Taken {
+                    claim,
+                    claimed_at,
+                    is_probe: leave.is_probe(),
+                };
+                self.spawn(taken, permit, Vec::new());
             }
             if was_all {
                 return true;
@@ -267,16 +292,17 @@ impl Sender {
         let mut named = Named::default();
         named.add(ids, receipt);
         while named.len() > 0 {
-            let Some(due_by) = self.passage().await else {
+            let Some(leave) = self.passage().await else {
                 return false;
             };
             let Some(mut permits) = self.room().await else {
                 return false;
             };
-            self.gather(&mut named, permits.num_permits());
-            let mut parts = named.take(permits.num_permits());
+            let most = leave.most(permits.num_permits());
+            self.gather(&mut named, most);
+            let mut parts = named.take(most);
             let ids: Vec<DeliveryId> = parts.keys().cloned().collect();
-            let Some(claims) = self.claim(Some(&ids), ids.len(), due_by).await else {
+            let Some(claims) = self.claim(Some(&ids), ids.len(), leave).await else {
                 return false;
             };
             let claimed_at = Instant::now();
@@ -285,7 +311,12 @@ impl Sender {
                     break;
                 };
                 let its_parts = parts.remove(&claim.delivery).unwrap_or_default();
-                self.spawn(claim, claimed_at, permit, its_parts);
+                let taken = Taken {
+                    claim,
+                    claimed_at,
+                    is_probe: leave.is_probe(),
+                };
+                self.spawn(taken, permit, its_parts);
             }
             // The others are done, in somebody's hands, or due at another time.
             parts.into_values().flatten().for_each(Part::stored);
@@ -308,19 +339,23 @@ impl Sender {
         }
     }
 
-    /// Claims what is due, of `ids` only when given; `None` when the store does not answer.
+    /// Claims what is due, of `ids` only when given; `None` when the store does not answer, or
+    /// another process has the probe.
     async fn claim(
         &self,
         ids: Option<&[DeliveryId]>,
         limit: usize,
-        due_by: i64,
+        leave: Leave,
     ) -> Option<Vec<Claim>> {
+        if leave.is_probe() && !self.take_probe().await {
+            return None;
+        }
         let now = now_ms();
         let lease_until = now + self.surroundings.lease.as_millis() as i64;
         let claims = self
             .store
             .claim_due_by(
-                due_by,
+                leave.due_by,
                 &self.connector.id,
                 ids,
                 limit as i64,
@@ -328,6 +363,9 @@ impl Sender {
                 (now, lease_until),
             )
             .await;
+        if leave.is_probe() && !claims.as_ref().is_ok_and(|claims| !claims.is_empty()) {
+            self.return_probe().await;
+        }
         match claims {
             Ok(claims) => Some(claims),
             Err(error) => {
@@ -337,16 +375,10 @@ impl Sender {
         }
     }
 
-    fn spawn(
-        self: &Arc<Self>,
-        claim: Claim,
-        claimed_at: Instant,
-        in_hand: OwnedSemaphorePermit,
-        parts: Vec<Part>,
-    ) {
+    fn spawn(self: &Arc<Self>, taken: Taken, in_hand: OwnedSemaphorePermit, parts: Vec<Part>) {
         let sender = Arc::clone(self);
         self.tasks.spawn(async move {
-            if sender.handle(claim, claimed_at).await {
+            if sender.handle(taken).await {
                 parts.into_iter().for_each(Part::stored);
             }
             drop(in_hand);
@@ -372,61 +404,36 @@ impl Sender {
         Some(permits)
     }
 
-    async fn may_send(&self) -> bool {
-        self.passage().await.is_some()
-    }
-
-    /// Returns by when a delivery must have been due to be sent now; `None` when nothing is sent.
-    async fn passage(&self) -> Option<i64> {
-        if !self.pace.sends() || !self.connector.unresolved().is_empty() {
-            return None;
-        }
-        if self.connector.maintenance_until(now_ms()).is_some() {
-            return None;
-        }
-        match self.switched().await? {
-            Passage::Closed(_) => None,
-            Passage::DueBy(due_by) => Some(due_by),
-            Passage::Open => Some(i64::MAX),
-        }
-    }
-
-    /// Returns what the operators' switch lets through, and takes over the rate that they allow;
-    /// `None` when the store does not answer.
-    async fn switched(&self) -> Option<Passage> {
-        match self.store.platform_switch(&self.connector.id).await {
-            Ok(None) => Some(Passage::Open),
-            Ok(Some(switch)) => {
-                self.pace.cap(switch.rate_per_s);
-                Some(switch.passage(now_ms()))
-            }
-            Err(error) => {
-                tracing::warn!(%error, platform = %self.connector.id, "Cannot read the switch of {}", self.connector.id);
-                None
-            }
-        }
-    }
-
     /// Handles one claim; returns whether nothing is left to do for it here, as far as the store
     /// knows.
-    async fn handle(&self, claim: Claim, claimed_at: Instant) -> bool {
-        let _alone = self.alone.with(&claim.delivery).await;
+    async fn handle(&self, taken: Taken) -> bool {
+        let _alone = self.alone.with(&taken.claim.delivery).await;
         let Some(in_flight) = self.pace.flight().await else {
-            self.hand_back(std::slice::from_ref(&claim)).await;
+            self.give_back(&taken).await;
             return false;
         };
-        if !self.is_current(&claim, claimed_at).await {
-            self.hand_back(std::slice::from_ref(&claim)).await;
+        if !taken.is_probe && self.breaker.is_open() {
+            self.give_back(&taken).await;
+            return false;
+        }
+        let is_current = self.is_current(&taken).await;
+        let Taken {
+            claim, is_probe, ..
+        } = &taken;
+        if !is_current {
+            self.give_back(&taken).await;
             let queue = &self.surroundings.queue;
             queue.offer(&self.connector.id, std::slice::from_ref(&claim.delivery));
             return true;
         }
-        let attempted = attempt(self, &claim).await;
+        let attempted = attempt(self, claim, *is_probe).await;
         // The platform has answered: its limit does not count the commit of the outcome.
         drop(in_flight);
         match attempted {
-            Ok(Some(settlement)) => {
-                note(&self.connector.id, &claim, &settlement.outcome);
+            Ok(Some(attempted)) => {
+                self.heed(claim, &attempted, *is_probe).await;
+                let settlement = attempted.settlement;
+                note(&self.connector.id, claim, &settlement.outcome);
                 reach(Point::SettleBegins);
                 match self.store.settle(settlement).await {
                     Ok(_) => true,
@@ -439,11 +446,13 @@ impl Sender {
             }
             Ok(None) => {
                 tracing::warn!(delivery.id = %claim.delivery, platform = %claim.platform, "The lease of {} was lost to another sender", claim.delivery);
+                self.leave_probe(*is_probe).await;
                 true
             }
             Err(error) => {
                 tracing::error!(%error, delivery.id = %claim.delivery, platform = %claim.platform, "The attempt at {} broke off", claim.delivery);
-                self.give_up(&claim).await;
+                self.give_up(claim).await;
+                self.leave_probe(*is_probe).await;
                 false
             }
         }
@@ -451,11 +460,12 @@ impl Sender {
 
     /// Returns whether the claim still says what is wanted: a withdrawal or a correction may have
     /// come while it waited for its turn.
-    async fn is_current(&self, claim: &Claim, claimed_at: Instant) -> bool {
-        if claimed_at.elapsed() < FRESH {
+    async fn is_current(&self, taken: &Taken) -> bool {
+        let claim = &taken.claim;
+        if taken.claimed_at.elapsed() < FRESH {
             return true;
         }
-        if self.switched().await == Some(Passage::Closed(PauseMode::Stop)) {
+        if self.is_stopped(taken.is_probe).await {
             return false;
         }
         match self.store.wanted_now(&claim.delivery).await {
@@ -475,6 +485,12 @@ impl Sender {
         if let Err(error) = self.store.abandon(&claim.delivery, claim.token).await {
             tracing::warn!(%error, delivery.id = %claim.delivery, "Cannot give up {}", claim.delivery);
         }
+    }
+
+    /// Hands back one that was not begun.
+    async fn give_back(&self, taken: &Taken) {
+        self.hand_back(std::slice::from_ref(&taken.claim)).await;
+        self.leave_probe(taken.is_probe).await;
     }
 
     async fn hand_back(&self, claims: &[Claim]) {

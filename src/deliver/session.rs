@@ -39,6 +39,8 @@ pub(super) struct LoginRefused {
     pub(super) problem: String,
     /// When the next login will be tried, ms since 1970.
     pub(super) try_at_ms: i64,
+    /// Whether it was told before and nothing was asked of the platform for it.
+    pub(super) is_old: bool,
 }
 
 const LOGIN_SCHEDULE: Schedule = Schedule {
@@ -70,7 +72,10 @@ impl Sessions {
         if let Some(refused) = &state.refused
             && now < refused.try_at_ms
         {
-            return Err(refused.clone());
+            return Err(LoginRefused {
+                is_old: true,
+                ..refused.clone()
+            });
         }
         let number = state.session.as_ref().map_or(0, |current| current.number) + 1;
         reach(Point::LoginBegins);
@@ -89,10 +94,11 @@ impl Sessions {
                 Ok(current)
             }
             Err(problem) => {
-                let wait = LOGIN_SCHEDULE.step(state.refusals);
+                let wait = login_wait(state.refusals);
                 let refused = LoginRefused {
                     problem: connector.mask().apply(&problem),
                     try_at_ms: now_ms() + wait.as_millis() as i64,
+                    is_old: false,
                 };
                 tracing::warn!(platform = %connector.id, problem = %refused.problem, "Login to {} failed; next one in {} s", connector.id, wait.as_secs());
                 state.refusals += 1;
@@ -115,6 +121,14 @@ impl Sessions {
             });
         }
     }
+}
+
+/// Returns how long to wait after so many refusals before this one: between half of the step and
+/// all of it. Several processes that were refused at once do not come back at once, and none comes
+/// back so soon that the account could be locked.
+fn login_wait(refusals: usize) -> Duration {
+    let half = LOGIN_SCHEDULE.step(refusals) / 2;
+    half + half.mul_f64(rand::random::<f64>())
 }
 
 async fn log_in(connector: &Connector, transport: &Transport) -> Result<Session, String> {

@@ -3,7 +3,7 @@
 use crate::clock::{now_ms, rfc3339};
 use crate::connector::Connectors;
 use crate::queue::Queue;
-use crate::store::{PauseMode, PlatformSwitch, Store, StoreError};
+use crate::store::{Outage, PauseMode, PlatformSwitch, Store, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct PlatformStatus {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// `sending`, `paused`, `draining`, `maintenance`, `not_configured` or `not_loaded`.
+    /// `sending`, `paused`, `draining`, `maintenance`, `out`, `not_configured` or `not_loaded`.
     pub status: &'static str,
     /// The connector's version.
     pub connector_version: Option<u32>,
@@ -26,8 +26,51 @@ pub struct PlatformStatus {
     pub pause_mode: Option<PauseMode>,
     /// Requests a second that an operator allows, if less than the connector.
     pub rate_per_s: Option<i64>,
+    /// The outage that lasts, if the platform does not answer.
+    pub outage: Option<OutageStatus>,
     /// State → number of deliveries.
     pub deliveries: BTreeMap<&'static str, i64>,
+}
+
+/// A platform that does not answer: nothing is sent to it until a probe is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutageStatus {
+    /// Since when (RFC 3339).
+    pub since: String,
+    /// What the last failure said.
+    pub cause: String,
+    /// Probes that were not answered.
+    pub probes: i64,
+    /// When the next probe follows (RFC 3339); none while one is on its way.
+    pub next_probe_at: Option<String>,
+    /// Deliveries that wait, without losing a try.
+    pub waiting: i64,
+}
+
+impl OutageStatus {
+    /// Says how `outage` stands, with `waiting` deliveries.
+    pub(super) fn of(outage: &Outage, waiting: i64) -> Self {
+        let probing = outage.probed_by.is_some() && outage.probe_at > now_ms();
+        Self {
+            since: rfc3339(outage.began_at),
+            cause: crate::screen::mask(&outage.cause).into_owned(),
+            probes: outage.probes,
+            next_probe_at: (!probing).then(|| rfc3339(outage.probe_at)),
+            waiting,
+        }
+    }
+
+    /// Says it in one sentence.
+    pub(super) fn in_words(&self) -> String {
+        let next = match &self.next_probe_at {
+            None => "正在试探".to_owned(),
+            Some(at) => format!("下次试探 {at}"),
+        };
+        format!(
+            "平台自 {} 起没有正常应答（{}），已暂停推送；试探 {} 次未成功，{next}；{} 条等待",
+            self.since, self.cause, self.probes, self.waiting
+        )
+    }
 }
 
 /// Returns how each platform stands, by platform.
@@ -39,6 +82,7 @@ pub async fn platforms(
     connectors: &Connectors,
 ) -> Result<Vec<PlatformStatus>, StoreError> {
     let switches = store.platform_switches().await?;
+    let outages = store.outages().await?;
     let counts = store.count_deliveries().await?;
     let mut ids: Vec<&str> = connectors
         .iter()
@@ -57,7 +101,8 @@ pub async fn platforms(
                 .filter(|count| count.platform == id)
                 .map(|count| (count.state.as_str(), count.count))
                 .collect();
-            status_of(id, connectors, switch, deliveries)
+            let outage = outages.iter().find(|outage| outage.platform == id);
+            status_of(id, connectors, (switch, outage), deliveries)
         })
         .collect())
 }
@@ -65,12 +110,14 @@ pub async fn platforms(
 fn status_of(
     id: &str,
     connectors: &Connectors,
-    switch: Option<&PlatformSwitch>,
+    (switch, outage): (Option<&PlatformSwitch>, Option<&Outage>),
     deliveries: BTreeMap<&'static str, i64>,
 ) -> PlatformStatus {
     let now = now_ms();
     let connector = connectors.get(id);
     let maintenance = connector.and_then(|connector| connector.maintenance_until(now));
+    let waiting = ["queued", "sending", "retrying"].map(|state| deliveries.get(state).copied());
+    let outage = outage.map(|it| OutageStatus::of(it, waiting.into_iter().flatten().sum::<i64>()));
     let (status, reason, until) = match (connector, switch) {
         (None, _) => (
             "not_loaded",
@@ -93,7 +140,10 @@ fn status_of(
             switch.paused_until,
         ),
         _ if maintenance.is_some() => ("maintenance", "维护时段".to_owned(), maintenance),
-        _ => ("sending", String::new(), None),
+        _ => match &outage {
+            Some(outage) => ("out", outage.in_words(), None),
+            None => ("sending", String::new(), None),
+        },
     };
     PlatformStatus {
         id: id.to_owned(),
@@ -104,6 +154,7 @@ fn status_of(
         until: until.map(rfc3339),
         pause_mode: switch.filter(|it| it.is_paused(now)).map(|it| it.mode),
         rate_per_s: switch.and_then(|it| it.rate_per_s),
+        outage,
         deliveries,
     }
 }
@@ -125,7 +176,7 @@ pub async fn pause(
         .await
 }
 
-/// Goes on sending to a platform, at most `rate_per_s` requests a second when given, until it is
+/// Goes on sending to a platform, also to one that did not answer, at most `rate_per_s` requests a second when given, until it is
 /// resumed once more without a rate.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! `why`: in one screen where a record stands, the cause, what happens next, and what to do.
 
 use super::cause::{Owner, diagnose};
+use super::platforms::OutageStatus;
 use crate::clock::{now_ms, rfc3339};
 use crate::connector::Connectors;
 use crate::record::{DeliveryState, Hold, Wanted};
@@ -116,6 +117,7 @@ pub async fn why(
     on: Option<&str>,
 ) -> Result<Why, StoreError> {
     let switches = store.platform_switches().await?;
+    let outages = outages(store).await?;
     let mut platforms = Vec::new();
     for delivery in &record.deliveries {
         if on.is_some_and(|on| on != delivery.platform) {
@@ -127,6 +129,10 @@ pub async fn why(
             switch: switches
                 .iter()
                 .find(|it| it.id == delivery.platform && it.is_paused(now_ms())),
+            outage: outages
+                .iter()
+                .find(|(platform, _)| *platform == delivery.platform)
+                .map(|(_, outage)| outage),
             replay: store.replay_of(&delivery.id).await?,
             mark: store.hand_mark(&delivery.id).await?,
         };
@@ -156,6 +162,30 @@ pub async fn why(
     })
 }
 
+/// Returns the outages that last, by platform; what waits is counted only when there are any.
+async fn outages(store: &Store) -> Result<Vec<(String, OutageStatus)>, StoreError> {
+    let outages = store.outages().await?;
+    if outages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let counts = store.count_open_deliveries().await?;
+    Ok(outages
+        .into_iter()
+        .map(|outage| {
+            let waiting = counts.iter().filter(|it| {
+                it.platform == outage.platform
+                    && matches!(
+                        it.state,
+                        DeliveryState::Queued | DeliveryState::Sending | DeliveryState::Retrying
+                    )
+            });
+            let waiting = waiting.map(|it| it.count).sum();
+            let status = OutageStatus::of(&outage, waiting);
+            (outage.platform, status)
+        })
+        .collect())
+}
+
 fn hold_advice(record: &RecordView) -> String {
     let reasons: Vec<&str> = record
         .holds
@@ -173,6 +203,8 @@ fn hold_advice(record: &RecordView) -> String {
 struct Around<'a> {
     /// The pause of its platform.
     switch: Option<&'a PlatformSwitch>,
+    /// The outage of its platform.
+    outage: Option<&'a OutageStatus>,
     /// The replay that it is in.
     replay: Option<LiveReplay>,
     /// What a person has decided about it.
@@ -195,7 +227,8 @@ fn on_platform(
         Some(_) if around.switch.is_some() => around.switch.map(paused_in_words),
         Some(connector) => connector
             .maintenance_until(now_ms())
-            .map(|until| format!("平台处于维护时段，至 {}", rfc3339(until))),
+            .map(|until| format!("平台处于维护时段，至 {}", rfc3339(until)))
+            .or_else(|| around.outage.map(OutageStatus::in_words)),
     };
     let said = in_words(delivery, last, stopped.as_deref(), around);
     WhyPlatform {
@@ -324,11 +357,17 @@ fn waiting(
             due.map_or_else(String::new, |at| format!("{at} 推送")),
         ),
     };
-    let command = match around.switch {
-        Some(_) => format!("synchub resume {}", delivery.platform),
-        None => String::new(),
+    let resume = || format!("synchub resume {}", delivery.platform);
+    let (advice, command) = match (around.switch, around.outage) {
+        (Some(_), _) => (String::new(), resume()),
+        (None, Some(_)) => (
+            "确认平台已经恢复的，可不等试探，立即继续推送".to_owned(),
+            resume(),
+        ),
+        (None, None) => Default::default(),
     };
     Said {
+        advice,
         command,
         ..Said::of(cause, next)
     }

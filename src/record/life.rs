@@ -107,6 +107,8 @@ pub enum Outcome {
     NotNeeded,
     /// Another try may succeed.
     TryAgain {
+        /// It counts as a try: a probe of a platform that does not answer does not.
+        counts: bool,
         /// The platform may have acted all the same.
         in_doubt: bool,
     },
@@ -351,7 +353,17 @@ pub fn ended(outcome: Outcome) -> Ending {
             ..plain(DeliveryState::Withdrawn)
         },
         Outcome::NotNeeded => plain(DeliveryState::Skipped),
-        Outcome::TryAgain { in_doubt } => Ending {
+        Outcome::TryAgain {
+            counts: false,
+            in_doubt,
+        } => Ending {
+            state: None,
+            due: Due::AsTold,
+            tries: Tries::Same,
+            claims: claims(in_doubt),
+            shows: Shows::Same,
+        },
+        Outcome::TryAgain { in_doubt, .. } => Ending {
             due: Due::AsTold,
             tries: Tries::More,
             claims: claims(in_doubt),

@@ -135,10 +135,12 @@ pub enum Settled {
     },
     /// Nothing had to be sent: `skipped`.
     Skipped,
-    /// Try again: `retrying`; counts as a try.
+    /// Try again: `retrying` when it counts as a try, else where it was before the claim.
     Retry {
         /// When.
         due_at: i64,
+        /// Whether it counts as a try: a probe of a platform that does not answer does not.
+        counts: bool,
         /// Whether the platform may have acted all the same. If the claim was in doubt and the
         /// look-up did not answer, this must stay true.
         in_doubt: bool,
@@ -177,7 +179,10 @@ impl Settled {
                 forget_remote: *forget_remote,
             },
             Self::Skipped => Outcome::NotNeeded,
-            Self::Retry { in_doubt, .. } => Outcome::TryAgain {
+            Self::Retry {
+                counts, in_doubt, ..
+            } => Outcome::TryAgain {
+                counts: *counts,
                 in_doubt: *in_doubt,
             },
             Self::Postponed { .. } => Outcome::NotTried,

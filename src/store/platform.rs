@@ -1,5 +1,6 @@
 //! The switches of platforms, the counts per platform, and the rows that operators' acts leave.
 
+use super::breaker::end_in;
 use super::db::{Tx, on, row};
 use super::outage::read;
 use super::steer::parse_state;
@@ -146,8 +147,6 @@ row! {
 
 const SWITCHES: &str = "SELECT id, paused, mode, pause_reason, paused_by, paused_until, \
      rate_per_s, changed_at FROM platforms ORDER BY id";
-const ONE_SWITCH: &str = "SELECT id, paused, mode, pause_reason, paused_by, paused_until, \
-     rate_per_s, changed_at FROM platforms WHERE id = $1";
 const SWITCH: &str = "INSERT INTO platforms (id, paused, mode, pause_reason, paused_by, \
      paused_until, rate_per_s, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
      ON CONFLICT (id) DO UPDATE SET paused = excluded.paused, mode = excluded.mode, \
@@ -166,9 +165,7 @@ const ACTS: &str = "SELECT id, at, actor, verb, target, reason, detail FROM acts
      ORDER BY at DESC, id DESC LIMIT $1";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 7] = [
-    SWITCHES, ONE_SWITCH, SWITCH, COUNT, COUNT_OPEN, INSERT_ACT, ACTS,
-];
+pub(super) const SHARED: [&str; 6] = [SWITCHES, SWITCH, COUNT, COUNT_OPEN, INSERT_ACT, ACTS];
 
 impl Store {
     /// Returns the switches that were ever touched, by platform.
@@ -178,20 +175,6 @@ impl Store {
                 .fetch_all(c)
                 .await)?;
         rows.into_iter().map(SwitchRow::understand).collect()
-    }
-
-    /// Returns the switch of `platform`, if it was ever touched.
-    pub async fn platform_switch(
-        &self,
-        platform: &str,
-    ) -> Result<Option<PlatformSwitch>, StoreError> {
-        let row: Option<SwitchRow> = read!(self, "read a platform switch", |c| sqlx::query_as(
-            ONE_SWITCH
-        )
-        .bind(platform)
-        .fetch_optional(c)
-        .await)?;
-        row.map(SwitchRow::understand).transpose()
     }
 
     /// Stops sending to a platform, until `until` when given.
@@ -216,7 +199,8 @@ impl Store {
         self.switch(switch, "pause", actor, reason).await
     }
 
-    /// Goes on sending to a platform, at most `rate_per_s` requests a second when given.
+    /// Goes on sending to a platform, at most `rate_per_s` requests a second when given; its
+    /// breaker is closed.
     pub async fn resume_platform(
         &self,
         platform: &str,
@@ -259,6 +243,12 @@ impl Store {
             .await
             .map(drop))
         .map_err(&failed)?;
+        if !switch.paused {
+            // Somebody says that it works: no probe has to be waited for.
+            end_in(&mut tx, &switch.id, actor, switch.changed_at)
+                .await
+                .map_err(&failed)?;
+        }
         let act = Act {
             id: new_act_id(),
             at: switch.changed_at,
@@ -332,7 +322,7 @@ pub(super) async fn insert_act(tx: &mut Tx, act: &Act) -> Result<(), sqlx::Error
 }
 
 impl SwitchRow {
-    fn understand(self) -> Result<PlatformSwitch, StoreError> {
+    pub(super) fn understand(self) -> Result<PlatformSwitch, StoreError> {
         Ok(PlatformSwitch {
             mode: PauseMode::parse(&self.mode)
                 .ok_or_else(|| StoreError::corrupt("platforms.mode", &self.id))?,

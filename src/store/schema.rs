@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (
         1,
         "initial",
@@ -61,6 +61,11 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
         12,
         "corrections",
         include_str!("../../schemas/sql/0012_corrections.sql"),
+    ),
+    (
+        13,
+        "patience",
+        include_str!("../../schemas/sql/0013_patience.sql"),
     ),
     (
         15,

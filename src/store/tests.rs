@@ -7,6 +7,7 @@ mod claiming;
 mod events;
 mod life;
 mod operating;
+mod outages;
 mod registry;
 mod replaying;
 mod standing_by;

@@ -3,6 +3,7 @@
 
 mod attachments;
 mod backend;
+mod breaker;
 mod conform;
 mod connectors;
 mod corrections;

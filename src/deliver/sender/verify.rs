@@ -7,6 +7,7 @@ use super::Sender;
 use crate::clock::now_ms;
 use crate::connector::Operation;
 use crate::deliver::attempt::facts;
+use crate::deliver::breaker::Sign;
 use crate::deliver::evidence::Evidence;
 use crate::deliver::exchange::{Exchange, Progress};
 use crate::deliver::outcome::{Ruling, ruling};
@@ -33,7 +34,7 @@ pub(super) async fn verify(sender: Arc<Sender>) {
             () = sender.surroundings.shutdown.cancelled() => return,
             () = tokio::time::sleep(ASK) => {}
         }
-        if !sender.may_send().await {
+        if !sender.may_look().await {
             continue;
         }
         if let Err(error) = turn(&sender, operation, &mut scheduled).await {
@@ -96,7 +97,7 @@ async fn work(
     let flights = (sender.connector.limits().concurrency / 2).max(1);
     let page = (flights * 2).min(PAGE_MAX);
     loop {
-        if sender.surroundings.shutdown.is_cancelled() || !sender.may_send().await {
+        if sender.surroundings.shutdown.is_cancelled() || !sender.may_look().await {
             // At once for whoever goes on with it.
             store
                 .note_looks(verification, owner, &after, 0, &[])
@@ -224,6 +225,9 @@ async fn appearance(
         sent: None,
     };
     let ended = exchange.run(operation).await?;
+    if Sign::of(&ended) == Sign::Alive && sender.breaker.is_open() {
+        sender.answered().await;
+    }
     Ok(match ruling(&sender.connector, operation, ended) {
         Ruling::Done | Ruling::Duplicate => {
             let appearance = sender.connector.appearance(operation, &exchange.facts);

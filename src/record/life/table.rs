@@ -63,7 +63,10 @@ fn lines() -> Vec<Line> {
     let gone = Outcome::TakenDown {
         forget_remote: false,
     };
-    let again = Outcome::TryAgain { in_doubt: false };
+    let again = Outcome::TryAgain {
+        counts: true,
+        in_doubt: false,
+    };
     let overtaken = Event::Settled {
         outcome: Outcome::Accepted,
         overtaken: true,
@@ -286,7 +289,12 @@ pub(crate) fn outcomes() -> Vec<Outcome> {
     ];
     for bit in [false, true] {
         all.push(Outcome::TakenDown { forget_remote: bit });
-        all.push(Outcome::TryAgain { in_doubt: bit });
+        for counts in [false, true] {
+            all.push(Outcome::TryAgain {
+                counts,
+                in_doubt: bit,
+            });
+        }
         all.push(Outcome::NeedsPerson { in_doubt: bit });
     }
     all

@@ -41,6 +41,11 @@ pub(super) fn effect(settlement: &Settlement) -> Effect<'_> {
         } => (None, [remote_id, remote_url], [None; 5]),
         Settled::StillUnderReview { check_at } => (*check_at, [&None; 2], [None; 5]),
         Settled::Gone { .. } | Settled::Skipped => (None, [&None; 2], [None; 5]),
+        Settled::Retry {
+            due_at,
+            counts: false,
+            ..
+        } => (Some(*due_at), [&None; 2], [None; 5]),
         Settled::Retry { due_at, .. } => {
             let cause = [
                 &attempt.stage,

@@ -224,6 +224,7 @@ async fn doubt_stays_until_it_is_resolved() {
         (
             Settled::Retry {
                 due_at: now,
+                counts: true,
                 in_doubt: true,
             },
             true,
@@ -232,6 +233,7 @@ async fn doubt_stays_until_it_is_resolved() {
         (
             Settled::Retry {
                 due_at: now,
+                counts: true,
                 in_doubt: false,
             },
             false,
@@ -274,6 +276,7 @@ async fn postponed_and_released_are_not_tries() {
     let claim = claim_one(&store, "portal", due_at).await;
     let retry = Settled::Retry {
         due_at,
+        counts: true,
         in_doubt: false,
     };
     settle(&store, &claim, retry, due_at).await;

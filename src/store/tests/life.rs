@@ -215,8 +215,9 @@ fn settled_as(outcome: Outcome) -> Settled {
         },
         Outcome::TakenDown { forget_remote } => Settled::Gone { forget_remote },
         Outcome::NotNeeded => Settled::Skipped,
-        Outcome::TryAgain { in_doubt } => Settled::Retry {
+        Outcome::TryAgain { counts, in_doubt } => Settled::Retry {
             due_at: TOLD,
+            counts,
             in_doubt,
         },
         Outcome::NotTried => Settled::Postponed { due_at: TOLD },

@@ -97,6 +97,7 @@ async fn a_hold_while_sending_stops_further_tries() {
         failed("g"),
         Settled::Retry {
             due_at: 5,
+            counts: true,
             in_doubt: true,
         },
     ] {
@@ -364,22 +365,22 @@ async fn switches_counts_and_accounts() {
         .unwrap();
     let switch = store.platform_switches().await.unwrap().remove(0);
     assert!(switch.is_paused(99) && !switch.is_paused(100));
-    let drained = store.platform_switch("portal").await.unwrap().unwrap();
+    let drained = store.standing("portal").await.unwrap().switch.unwrap();
     assert_eq!(drained.passage(99), Passage::DueBy(drained.changed_at));
     assert_eq!(drained.passage(100), Passage::Open);
-    assert_eq!(store.platform_switch("gazette").await.unwrap(), None);
+    assert_eq!(store.standing("gazette").await.unwrap().switch, None);
     let stop = PauseMode::Stop;
     store
         .pause_platform("portal", stop, "停", "op", None)
         .await
         .unwrap();
-    let stopped = store.platform_switch("portal").await.unwrap().unwrap();
+    let stopped = store.standing("portal").await.unwrap().switch.unwrap();
     assert_eq!(stopped.passage(i64::MAX), Passage::Closed(stop));
     store
         .resume_platform("portal", Some(3), "好了", "op")
         .await
         .unwrap();
-    let resumed = store.platform_switch("portal").await.unwrap().unwrap();
+    let resumed = store.standing("portal").await.unwrap().switch.unwrap();
     assert_eq!(
         (resumed.passage(99), resumed.rate_per_s),
         (Passage::Open, Some(3))

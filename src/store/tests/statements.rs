@@ -54,6 +54,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &overriding::SHARED,
         &operate::SHARED,
         &platform::SHARED,
+        &breaker::SHARED,
         &record::SHARED,
         &sender::SHARED,
         &trace::SHARED,

@@ -1,0 +1,316 @@
+//! Outages of platforms: the breaker's state over all processes.
+//!
+//! A platform whose breaker is open has one row without an end. Taking the probe moves `probe_at`
+//! beyond the time that a probe may take, in one statement that only one process can win; if that
+//! process vanishes, the next probe is due by itself. (An outage of the database is another thing:
+//! [`super::outage`].)
+
+use super::db::{Tx, on, row};
+use super::outage::{once, read};
+use super::platform::{PlatformSwitch, SwitchRow};
+use super::{Store, StoreError};
+use std::time::Duration;
+
+/// How long one of these statements may take; the next turn asks again.
+const WAIT: Duration = Duration::from_secs(5);
+/// What ended so long ago is forgotten: longer than a connector's patience should ever be.
+const KEEP_MS: i64 = 90 * 86_400_000;
+/// Longest cause that is kept, in characters.
+const CAUSE_CHARS_MAX: usize = 300;
+
+row! {
+    /// An outage that lasts.
+    struct OutageRow {
+        platform: String,
+        began_at: i64,
+        cause: String,
+        probes: i64,
+        probe_at: i64,
+        probed_by: Option<String>,
+    }
+}
+
+row! {
+    /// Switch and outage of one platform; either may be missing.
+    struct StandingRow {
+        id: Option<String>,
+        paused: Option<bool>,
+        mode: Option<String>,
+        pause_reason: Option<String>,
+        paused_by: Option<String>,
+        paused_until: Option<i64>,
+        rate_per_s: Option<i64>,
+        changed_at: Option<i64>,
+        platform: Option<String>,
+        began_at: Option<i64>,
+        cause: Option<String>,
+        probes: Option<i64>,
+        probe_at: Option<i64>,
+        probed_by: Option<String>,
+    }
+}
+
+/// A platform that does not answer, since when and how it is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// The platform.
+    pub platform: String,
+    /// When the breaker opened, unix milliseconds.
+    pub began_at: i64,
+    /// What the last failure said; secrets masked.
+    pub cause: String,
+    /// Probes that found that it lasts.
+    pub probes: i64,
+    /// When the next probe may begin; while one runs, when it counts as lost.
+    pub probe_at: i64,
+    /// The process that probes now.
+    pub probed_by: Option<String>,
+}
+
+/// What a sender must know of its platform before it takes anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The operators' switch, if it was ever touched.
+    pub switch: Option<PlatformSwitch>,
+    /// The outage that lasts.
+    pub outage: Option<Outage>,
+}
+
+const STANDING: &str = "SELECT p.id, p.paused, p.mode, p.pause_reason, p.paused_by, \
+     p.paused_until, p.rate_per_s, p.changed_at, o.platform, o.began_at, o.cause, o.probes, \
+     o.probe_at, o.probed_by FROM (SELECT CAST($1 AS TEXT) AS id) AS asked \
+     LEFT JOIN platforms p ON p.id = asked.id \
+     LEFT JOIN outages o ON o.platform = asked.id AND o.ended_at IS NULL";
+const OUTAGES: &str = "SELECT platform, began_at, cause, probes, probe_at, probed_by \
+     FROM outages WHERE ended_at IS NULL ORDER BY platform";
+/// The first of several processes opens it; there is one without an end at most.
+const OPEN: &str = "INSERT INTO outages (id, platform, began_at, cause, probes, probe_at) \
+     VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT DO NOTHING";
+const FORGET: &str = "DELETE FROM outages WHERE platform = $1 AND began_at < $2 AND ended_at < $2";
+const TAKE_PROBE: &str = "UPDATE outages SET probe_at = $1, probed_by = $2 \
+     WHERE platform = $3 AND ended_at IS NULL AND probe_at <= $4";
+const PUT_OFF: &str = "UPDATE outages SET probe_at = $1, probed_by = NULL, probes = probes + 1, \
+     cause = $2 WHERE platform = $3 AND ended_at IS NULL AND probed_by = $4";
+const RETURN_PROBE: &str = "UPDATE outages SET probe_at = $1, probed_by = NULL \
+     WHERE platform = $2 AND ended_at IS NULL AND probed_by = $3";
+const END: &str = "UPDATE outages SET ended_at = $1, ended_by = $2, probed_by = NULL \
+     WHERE platform = $3 AND ended_at IS NULL";
+const OUT_MS: &str = "SELECT CAST(COALESCE(SUM(COALESCE(ended_at, $3) \
+     - CASE WHEN began_at > $2 THEN began_at ELSE $2 END), 0) AS BIGINT) FROM outages \
+     WHERE platform = $1 AND began_at < $3 AND COALESCE(ended_at, $3) > $2";
+
+#[cfg(test)]
+pub(super) const SHARED: [&str; 9] = [
+    STANDING,
+    OUTAGES,
+    OPEN,
+    FORGET,
+    TAKE_PROBE,
+    PUT_OFF,
+    RETURN_PROBE,
+    END,
+    OUT_MS,
+];
+
+impl Store {
+    /// Returns the switch and the outage of `platform`, in one statement.
+    pub async fn standing(&self, platform: &str) -> Result<Standing, StoreError> {
+        let row: StandingRow = read!(self, "read how a platform stands", |c| sqlx::query_as(
+            STANDING
+        )
+        .bind(platform)
+        .fetch_one(c)
+        .await)?;
+        row.understand()
+    }
+
+    /// Returns the outages that last, by platform.
+    pub async fn outages(&self) -> Result<Vec<Outage>, StoreError> {
+        let rows: Vec<OutageRow> = read!(self, "read outages", |c| sqlx::query_as(OUTAGES)
+            .fetch_all(c)
+            .await)?;
+        Ok(rows.into_iter().map(Outage::from).collect())
+    }
+
+    /// Opens the breaker of `platform`; returns whether it was closed until now. The first probe
+    /// may begin at `probe_at`.
+    pub async fn begin_outage(
+        &self,
+        platform: &str,
+        cause: &str,
+        now: i64,
+        probe_at: i64,
+    ) -> Result<bool, StoreError> {
+        let id = uuid::Uuid::now_v7().to_string();
+        let cause = shortened(cause);
+        let opened = once!(self, WAIT, "open a breaker", |c| sqlx::query(OPEN)
+            .bind(&id)
+            .bind(platform)
+            .bind(now)
+            .bind(&cause)
+            .bind(probe_at)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected() > 0))?;
+        if opened {
+            once!(self, WAIT, "forget old outages", |c| sqlx::query(FORGET)
+                .bind(platform)
+                .bind(now - KEEP_MS)
+                .execute(c)
+                .await
+                .map(drop))?;
+        }
+        Ok(opened)
+    }
+
+    /// Takes the probe of `platform` if it is due at `now`; returns whether `owner` has it. It
+    /// counts as lost at `until`.
+    pub async fn take_probe(
+        &self,
+        platform: &str,
+        owner: &str,
+        now: i64,
+        until: i64,
+    ) -> Result<bool, StoreError> {
+        once!(self, WAIT, "take a probe", |c| sqlx::query(TAKE_PROBE)
+            .bind(until)
+            .bind(owner)
+            .bind(platform)
+            .bind(now)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected() == 1))
+    }
+
+    /// Notes that the probe of `owner` found that the outage lasts; the next one is due at
+    /// `probe_at`.
+    pub async fn put_probe_off(
+        &self,
+        platform: &str,
+        owner: &str,
+        cause: &str,
+        probe_at: i64,
+    ) -> Result<(), StoreError> {
+        let cause = shortened(cause);
+        once!(self, WAIT, "put a probe off", |c| sqlx::query(PUT_OFF)
+            .bind(probe_at)
+            .bind(&cause)
+            .bind(platform)
+            .bind(owner)
+            .execute(c)
+            .await
+            .map(drop))
+    }
+
+    /// Gives back a probe for which nothing was asked of the platform; it is due again at once.
+    pub async fn return_probe(
+        &self,
+        platform: &str,
+        owner: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        once!(self, WAIT, "give a probe back", |c| sqlx::query(
+            RETURN_PROBE
+        )
+        .bind(now)
+        .bind(platform)
+        .bind(owner)
+        .execute(c)
+        .await
+        .map(drop))
+    }
+
+    /// Closes the breaker of `platform`; returns whether it was open.
+    pub async fn end_outage(
+        &self,
+        platform: &str,
+        ended_by: &str,
+        now: i64,
+    ) -> Result<bool, StoreError> {
+        once!(self, WAIT, "close a breaker", |c| sqlx::query(END)
+            .bind(now)
+            .bind(ended_by)
+            .bind(platform)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected() > 0))
+    }
+
+    /// Returns for how long, in milliseconds, the breaker of `platform` was open between `since`
+    /// and `now`.
+    pub async fn out_ms(&self, platform: &str, since: i64, now: i64) -> Result<i64, StoreError> {
+        let (sum,): (i64,) = read!(self, "add outages up", |c| sqlx::query_as(OUT_MS)
+            .bind(platform)
+            .bind(since)
+            .bind(now)
+            .fetch_one(c)
+            .await)?;
+        Ok(sum)
+    }
+}
+
+/// Closes the breaker of `platform` in the same transaction.
+pub(super) async fn end_in(
+    tx: &mut Tx,
+    platform: &str,
+    ended_by: &str,
+    now: i64,
+) -> Result<(), sqlx::Error> {
+    on!(tx, |c| sqlx::query(END)
+        .bind(now)
+        .bind(ended_by)
+        .bind(platform)
+        .execute(&mut **c)
+        .await
+        .map(drop))
+}
+
+fn shortened(cause: &str) -> String {
+    cause.chars().take(CAUSE_CHARS_MAX).collect()
+}
+
+impl From<OutageRow> for Outage {
+    fn from(row: OutageRow) -> Self {
+        Self {
+            platform: row.platform,
+            began_at: row.began_at,
+            cause: row.cause,
+            probes: row.probes,
+            probe_at: row.probe_at,
+            probed_by: row.probed_by,
+        }
+    }
+}
+
+impl StandingRow {
+    fn understand(self) -> Result<Standing, StoreError> {
+        let switch = match (self.id, self.paused, self.mode, self.changed_at) {
+            (Some(id), Some(paused), Some(mode), Some(changed_at)) => Some(
+                SwitchRow {
+                    id,
+                    paused,
+                    mode,
+                    pause_reason: self.pause_reason,
+                    paused_by: self.paused_by,
+                    paused_until: self.paused_until,
+                    rate_per_s: self.rate_per_s,
+                    changed_at,
+                }
+                .understand()?,
+            ),
+            _ => None,
+        };
+        let outage = match (self.platform, self.began_at, self.probe_at) {
+            (Some(platform), Some(began_at), Some(probe_at)) => Some(Outage {
+                platform,
+                began_at,
+                cause: self.cause.unwrap_or_default(),
+                probes: self.probes.unwrap_or_default(),
+                probe_at,
+                probed_by: self.probed_by,
+            }),
+            _ => None,
+        };
+        Ok(Standing { switch, outage })
+    }
+}
