@@ -61,6 +61,21 @@ mod tests {
         assert_eq!(SCHEDULE.step(usize::MAX).as_secs(), 600);
     }
 
+    #[test]
+    fn delays_are_spread_over_the_whole_step() {
+        let step = SCHEDULE.step(5);
+        let mut quarters = [0; 4];
+        for _ in 0..4_000 {
+            let part = SCHEDULE.delay(5).as_secs_f64() / step.as_secs_f64();
+            quarters[((part * 4.0) as usize).min(3)] += 1;
+        }
+        // A thousand each, give or take seven standard deviations.
+        assert!(
+            quarters.iter().all(|count| (800..1_200).contains(count)),
+            "{quarters:?}"
+        );
+    }
+
     proptest::proptest! {
         #[test]
         fn a_delay_never_exceeds_its_step(tries in 0_usize..100) {

@@ -186,9 +186,12 @@ pub(super) fn due_again(connector: &Connector, claim: &Claim, wait: Duration, no
         max: Duration::from_millis(retry.max_ms),
     };
     let delay = schedule.delay(usize::try_from(claim.tries).unwrap_or(0));
-    // What was asked for is the least; the jitter on top keeps a crowd from coming back at once.
-    let wait = wait.min(WAIT_MAX) + delay;
-    now_ms + wait.as_millis() as i64
+    now_ms + waits(wait, delay).as_millis() as i64
+}
+
+/// What was asked for is the least; the jitter on top keeps a crowd from coming back at once.
+fn waits(asked: Duration, delay: Duration) -> Duration {
+    asked.min(WAIT_MAX) + delay
 }
 
 #[cfg(test)]
@@ -203,6 +206,16 @@ mod tests {
         assert_eq!(one.group("portal"), two.group("portal"));
         assert_ne!(one.group("portal"), one.group("gazette"));
         assert_ne!(one.group("portal"), cause("别的原因").group("portal"));
+    }
+
+    #[test]
+    fn a_platform_is_given_the_time_it_asks_for_but_not_more_than_a_day() {
+        let seconds = Duration::from_secs;
+        assert_eq!(waits(seconds(7), seconds(2)), seconds(9));
+        assert_eq!(waits(Duration::ZERO, seconds(2)), seconds(2));
+        let day = seconds(86_400);
+        assert_eq!(waits(seconds(365 * 86_400), seconds(2)), day + seconds(2));
+        assert_eq!(waits(Duration::MAX, seconds(2)), day + seconds(2));
     }
 
     #[test]

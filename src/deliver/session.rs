@@ -175,3 +175,19 @@ async fn log_in(connector: &Connector, transport: &Transport) -> Result<Session,
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_are_spread_and_never_come_back_at_once() {
+        for (refusals, step_s) in [(0, 1), (1, 2), (4, 16), (20, 300)] {
+            let step = Duration::from_secs(step_s);
+            let waits: Vec<Duration> = (0..200).map(|_| login_wait(refusals)).collect();
+            let (least, most) = (waits.iter().min(), waits.iter().max());
+            assert!(least.is_some_and(|it| *it >= step / 2 && *it < step * 6 / 10));
+            assert!(most.is_some_and(|it| *it <= step && *it > step * 9 / 10));
+        }
+    }
+}
