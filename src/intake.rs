@@ -15,6 +15,7 @@ mod read;
 mod ready;
 mod registry;
 mod schema;
+mod turn;
 
 pub use answer::{in_words, sentence};
 pub use examine::{Examined, examine};
@@ -28,6 +29,7 @@ pub use read::{Incoming, Reading, Translation};
 pub use ready::Ready;
 pub use registry::RegistryVersion;
 pub use schema::{RECORD_SCHEMA, SUBMISSION_SCHEMA, parse_submission};
+pub use turn::Turns;
 
 use crate::attachment::Attachments;
 use crate::catalogue::Catalogue;
@@ -62,6 +64,8 @@ pub struct Intake {
     pub rules: Arc<Rules>,
     /// What the sources send.
     pub profiles: Arc<Profiles>,
+    /// Which units may go ahead.
+    pub turns: Arc<Turns>,
     /// How far a revision may be ahead of the stored one.
     pub revision_ahead_max: i64,
     /// The version of the registry, once it was asked for.
@@ -272,6 +276,7 @@ impl Intake {
         let mut understood = understood.unwrap_or_default();
         understood.warnings.splice(0..0, warnings);
         let reckoning = self.reckon(understood.content.as_deref()).await?;
+        let unit = understood.content.as_ref().map(|it| &it.unit.code);
         let new = NewSubmission {
             id: SubmissionId::generate(),
             account_id: account.id.clone(),
@@ -284,6 +289,7 @@ impl Intake {
             body_sha256: hex::encode(Sha256::digest(incoming.body)),
             idempotency_key,
             received_at,
+            ahead: unit.is_some_and(|code| self.turns.take(code)),
             content_sha256: understood.content_sha256,
             content: understood.content,
             holds: understood.holds,

@@ -157,6 +157,7 @@ pub(super) fn intake(
         connectors: Arc::new(connectors),
         rules: Arc::new(rules(settings)?),
         profiles: Arc::new(profiles(settings, references)?),
+        turns: Arc::default(),
         revision_ahead_max: settings.intake.revision_ahead_max,
         registry: RegistryVersion::default(),
     })

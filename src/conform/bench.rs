@@ -155,6 +155,7 @@ impl Bench {
                 Action::Withdraw => Vec::new(),
             },
             files: vec![sha256],
+            ahead: false,
             revision_ahead_max: 10,
             reckoning: Reckoning::default(),
         };

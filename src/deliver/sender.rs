@@ -28,7 +28,9 @@ use batch::{Named, Part};
 use futures_util::FutureExt;
 use leave::Leave;
 use note::note;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +45,8 @@ const LIGHT_LOAD: usize = 4;
 const CLAIMED_AT_ONCE_MAX: usize = 256;
 /// A claim older than this is checked against the store before it is sent.
 const FRESH: Duration = Duration::from_millis(100);
+/// While messages wait, so often what may go ahead of them is taken from the store.
+const OVERTAKE_EVERY_MS: i64 = 500;
 /// How long a sender that may not send waits before it looks again.
 const PAUSE_CHECK: Duration = Duration::from_millis(500);
 
@@ -77,6 +81,8 @@ pub(super) struct Sender {
     pub(super) sessions: Sessions,
     pub(super) pace: Pace,
     breaker: Breaker,
+    /// When something was last let go ahead of the messages that wait, ms since 1970.
+    overtaken_at: AtomicI64,
     surroundings: Surroundings,
     in_hand: Arc<Semaphore>,
     alone: Alone,
@@ -114,6 +120,7 @@ impl Sender {
             sessions: Sessions::default(),
             pace: Pace::new(&connector, share, surroundings.shutdown.clone()),
             breaker: Breaker::new(*connector.breaker()),
+            overtaken_at: AtomicI64::new(0),
             in_hand: Arc::new(Semaphore::new(limits.concurrency * IN_HAND_PER_FLIGHT)),
             alone: Alone::default(),
             tasks: TaskTracker::new(),
@@ -267,18 +274,7 @@ impl Sender {
             };
             // Fewer than could be taken: nothing more is due, and what becomes due wakes us.
             let was_all = claims.len() < most;
-            let claimed_at = Instant::now();
-            for claim in claims {
-                let Some(permit) = permits.split(1) else {
-                    break;
-                };
-                let taken = Taken {
-                    claim,
-                    claimed_at,
-                    is_probe: leave.is_probe(),
-                };
-                self.spawn(taken, permit, Vec::new());
-            }
+            self.spawn_all(claims, &mut permits, leave.is_probe(), &mut HashMap::new());
             if was_all {
                 return true;
             }
@@ -300,24 +296,19 @@ impl Sender {
             };
             let most = leave.most(permits.num_permits());
             self.gather(&mut named, most);
+            if named.len() >= most && !leave.is_probe() && self.may_overtake() {
+                let Some(claims) = self.claim(None, most, leave).await else {
+                    return false;
+                };
+                self.spawn_all(claims, &mut permits, false, &mut HashMap::new());
+                continue;
+            }
             let mut parts = named.take(most);
             let ids: Vec<DeliveryId> = parts.keys().cloned().collect();
             let Some(claims) = self.claim(Some(&ids), ids.len(), leave).await else {
                 return false;
             };
-            let claimed_at = Instant::now();
-            for claim in claims {
-                let Some(permit) = permits.split(1) else {
-                    break;
-                };
-                let its_parts = parts.remove(&claim.delivery).unwrap_or_default();
-                let taken = Taken {
-                    claim,
-                    claimed_at,
-                    is_probe: leave.is_probe(),
-                };
-                self.spawn(taken, permit, its_parts);
-            }
+            self.spawn_all(claims, &mut permits, leave.is_probe(), &mut parts);
             // The others are done, in somebody's hands, or due at another time.
             parts.into_values().flatten().for_each(Part::stored);
         }
@@ -372,6 +363,40 @@ impl Sender {
                 tracing::warn!(%error, platform = %self.connector.id, "Cannot claim deliveries for {}", self.connector.id);
                 None
             }
+        }
+    }
+
+    /// Returns whether it is time for the store to say what goes ahead: messages come in the
+    /// order in which they were sent.
+    fn may_overtake(&self) -> bool {
+        let now = now_ms();
+        let due = now - self.overtaken_at.load(Ordering::Relaxed) >= OVERTAKE_EVERY_MS;
+        if due {
+            self.overtaken_at.store(now, Ordering::Relaxed);
+        }
+        due
+    }
+
+    /// Begins with `claims`, each with its part of the room and of the messages.
+    fn spawn_all(
+        self: &Arc<Self>,
+        claims: Vec<Claim>,
+        permits: &mut OwnedSemaphorePermit,
+        is_probe: bool,
+        parts: &mut HashMap<DeliveryId, Vec<Part>>,
+    ) {
+        let claimed_at = Instant::now();
+        for claim in claims {
+            let Some(permit) = permits.split(1) else {
+                break;
+            };
+            let its_parts = parts.remove(&claim.delivery).unwrap_or_default();
+            let taken = Taken {
+                claim,
+                claimed_at,
+                is_probe,
+            };
+            self.spawn(taken, permit, its_parts);
         }
     }
 

@@ -3,6 +3,16 @@
 //! `claimed` counts the claims of a delivery and is the token of the newest; `settled` counts
 //! those that are accounted for. A gap of more than one at a claim means that an earlier sender
 //! vanished and may have acted.
+//!
+//! # Whose turn it is
+//! The longest due goes first, so nothing waits for ever: what failed comes back with a later
+//! time and stands behind what was due before it. But ten thousand entries of one unit, or a
+//! crowd that comes back from an outage, would keep everybody waiting who comes after them.
+//! So half of a claim is for what may go ahead (`ahead`): what comes in from a unit that has not
+//! sent many lately, or what a person asked for, once. The other half is for the longest due,
+//! whatever it is; what one half does not need the other takes. `ahead` is spent by the claim: who
+//! fails waits its turn among all others. Rows that may go ahead have an index of their own, which
+//! is small because bulk and retries are not in it.
 
 use super::bulk::{Bulk, Kind, cells};
 use super::db::{Db, Tx, on, row};
@@ -100,7 +110,7 @@ macro_rules! take {
              THEN COALESCE(first_tried_at, ",
             $now,
             ") ELSE first_tried_at END, \
-             state = 'sending', claimed = claimed + 1, claimed_version = version, \
+             ahead = FALSE, state = 'sending', claimed = claimed + 1, claimed_version = version, \
              lease_owner = ",
             $lease_owner,
             ", lease_until = ",
@@ -124,17 +134,25 @@ macro_rules! taken {
 /// update finds its rows by id alone: by platform and time it would read the whole backlog. A bare
 /// parameter as limit makes SQLite (3.48 and later) plan anew at each execution; a sum does not.
 const CLAIM: &str = concat!(
+    "WITH first AS MATERIALIZED (SELECT id FROM deliveries INDEXED BY deliveries_ahead \
+     WHERE platform = $4 AND ahead AND due_at <= $6 ORDER BY due_at LIMIT ($5 + 1) / 2) ",
     take!("$1", "$2", "$3"),
-    "WHERE id IN (SELECT id FROM deliveries \
-     WHERE platform = $4 AND due_at <= $6 ORDER BY due_at LIMIT $5 + 0)",
+    "WHERE id IN (SELECT id FROM first UNION ALL SELECT id FROM (SELECT id FROM deliveries \
+     WHERE platform = $4 AND due_at <= $6 AND id NOT IN (SELECT id FROM first) \
+     ORDER BY due_at LIMIT $5 + 0) LIMIT $5 + 0)",
     taken!()
 );
 /// Locked while selected, so that two processes can never take the same row; they step over each
 /// other's rows instead of waiting. The array keeps the planner from reading the whole table.
 const CLAIM_POSTGRES: &str = concat!(
+    "WITH first AS MATERIALIZED (SELECT id FROM deliveries \
+     WHERE platform = $4 AND ahead AND due_at <= $6 ORDER BY due_at LIMIT ($5 + 1) / 2 \
+     FOR UPDATE SKIP LOCKED) ",
     take!("$1", "$2", "$3"),
-    "WHERE id = ANY (ARRAY (SELECT id FROM deliveries \
-     WHERE platform = $4 AND due_at <= $6 ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED))",
+    "WHERE id = ANY (ARRAY (SELECT id FROM first UNION ALL SELECT id FROM (SELECT id \
+     FROM deliveries WHERE platform = $4 AND due_at <= $6 \
+     AND id <> ALL (ARRAY (SELECT id FROM first)) ORDER BY due_at LIMIT $5 \
+     FOR UPDATE SKIP LOCKED) AS rest LIMIT $5))",
     taken!()
 );
 /// Named deliveries are taken in two steps, because a statement over many rows cannot lock inside:

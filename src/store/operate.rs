@@ -84,6 +84,7 @@ impl Store {
             version,
             intent: Intent::Gone,
             platforms: &[],
+            ahead: true,
             now,
         };
         let moved =
@@ -163,6 +164,7 @@ impl Store {
             version: known.version,
             intent: Intent::Show,
             platforms: &platforms,
+            ahead: true,
             now,
         };
         let moved =

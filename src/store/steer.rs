@@ -19,6 +19,8 @@ pub(super) struct Change<'a> {
     pub(super) intent: Intent,
     /// The platforms that the version was routed to.
     pub(super) platforms: &'a [String],
+    /// Whether it may go ahead of what waits longer.
+    pub(super) ahead: bool,
     pub(super) now: i64,
 }
 
@@ -71,10 +73,12 @@ static MOVE: Bulk = Bulk::new(
         ("state", Kind::Text),
         ("held", Kind::Bool),
         ("due_at", Kind::Int),
+        ("ahead", Kind::Bool),
         ("now", Kind::Int),
     ],
     "UPDATE deliveries SET wanted = given.wanted, version = given.version, state = given.state, \
-     held = given.held, due_at = given.due_at, offered_at = given.now, tries = 0, first_tried_at = NULL, \
+     held = given.held, due_at = given.due_at, ahead = given.ahead, \
+     offered_at = given.now, tries = 0, first_tried_at = NULL, \
      failure_stage = NULL, failure_class = NULL, failure_code = NULL, failure_text = NULL, \
      failure_group = NULL, updated_at = given.now \
      FROM given WHERE deliveries.id = given.id",
@@ -89,6 +93,7 @@ static OPEN: Bulk = Bulk::new(
         ("state", Kind::Text),
         ("held", Kind::Bool),
         ("due_at", Kind::Int),
+        ("ahead", Kind::Bool),
         ("claimed", Kind::Int),
         ("claimed_version", Kind::Int),
         ("lease_owner", Kind::Text),
@@ -96,9 +101,9 @@ static OPEN: Bulk = Bulk::new(
         ("now", Kind::Int),
     ],
     "INSERT INTO deliveries (id, record_id, platform, wanted, version, state, held, due_at, \
-     offered_at, claimed, claimed_version, settled, tries, lease_owner, lease_until, created_at, \
-     updated_at) \
-     SELECT id, record_id, platform, 'shown', version, state, held, due_at, now, claimed, \
+     ahead, offered_at, claimed, claimed_version, settled, tries, lease_owner, lease_until, \
+     created_at, updated_at) \
+     SELECT id, record_id, platform, 'shown', version, state, held, due_at, ahead, now, claimed, \
      claimed_version, 0, 0, lease_owner, lease_until, now, now FROM given",
 );
 
@@ -166,7 +171,7 @@ pub(super) async fn move_deliveries(
                 head.version = position.version;
                 head.state = position.state;
                 head.updated_at = change.now;
-                moved.push((row.id.as_str(), position, change.now));
+                moved.push((row.id.as_str(), position, change));
             }
             heads.push(head);
         }
@@ -249,10 +254,13 @@ fn open(platform: &str, change: &Change<'_>) -> DeliveryHead {
     }
 }
 
-async fn write_moved(tx: &mut Tx, moved: &[(&str, Position, i64)]) -> Result<(), StoreError> {
+async fn write_moved(
+    tx: &mut Tx,
+    moved: &[(&str, Position, &Change<'_>)],
+) -> Result<(), StoreError> {
     let given: Vec<_> = moved
         .iter()
-        .map(|(id, position, now)| {
+        .map(|(id, position, change)| {
             cells![
                 *id,
                 position.wanted.as_str(),
@@ -260,7 +268,8 @@ async fn write_moved(tx: &mut Tx, moved: &[(&str, Position, i64)]) -> Result<(),
                 position.state.as_str(),
                 position.held,
                 position.due_at,
-                *now,
+                change.ahead,
+                change.now,
             ]
         })
         .collect();
@@ -289,6 +298,8 @@ async fn write_opened(
                 lease
                     .map(|lease| lease.until)
                     .or((!held).then_some(change.now)),
+                // Who is taken at once has had its turn.
+                change.ahead && lease.is_none(),
                 i64::from(lease.is_some()),
                 lease.map(|_| head.version),
                 lease.map(|lease| lease.owner.as_str()),

@@ -45,6 +45,8 @@ pub struct NewSubmission {
     pub platforms: Vec<String>,
     /// The attachments by their lower-case hex SHA-256; each must be in the object store.
     pub files: Vec<String>,
+    /// Whether it may go ahead of what waits longer: its unit has not sent many lately.
+    pub ahead: bool,
     /// How far a revision may be ahead of the newest one that is stored.
     pub revision_ahead_max: i64,
     /// What the registry makes of the content.

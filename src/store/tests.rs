@@ -13,6 +13,7 @@ mod replaying;
 mod standing_by;
 mod statements;
 mod submitting;
+mod turns;
 mod verifying;
 
 /// A submission of one publishable entry for two platforms.
@@ -63,6 +64,7 @@ pub(crate) fn sample(source_id: &str, revision: i64) -> NewSubmission {
         warnings: Vec::new(),
         platforms: vec!["gazette".to_owned(), "portal".to_owned()],
         files: Vec::new(),
+        ahead: false,
         revision_ahead_max: 100,
         reckoning: Reckoning::default(),
     }

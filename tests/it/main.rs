@@ -21,6 +21,7 @@ mod life;
 mod migrate;
 mod normalise;
 mod operators;
+mod patience;
 mod profiles;
 mod rabbitmq;
 mod registry;

@@ -48,6 +48,8 @@ impl<'a> Written<'a> {
                 intent: plan.intent,
                 // A record that begins with its withdrawal is shown nowhere.
                 platforms: &item.platforms,
+                // What shall not be seen any more waits for nobody.
+                ahead: item.ahead || item.action == Action::Withdraw,
                 now: item.received_at,
             })
             .collect()

@@ -443,6 +443,7 @@ async fn change_records(tx: &mut Tx, cases: &[Case], intent: Intent, routed: boo
             version: VERSION + 1,
             intent,
             platforms: &platforms,
+            ahead: false,
             now: NOW,
         })
         .collect();

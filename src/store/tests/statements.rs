@@ -40,7 +40,7 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 17] = [
+    let shared: [&[&'static str]; 18] = [
         &[PING],
         &claim::SHARED,
         &due::SHARED,

@@ -134,6 +134,7 @@ pub(super) fn withdrawal(record: usize, revision: i64, now: i64) -> NewSubmissio
         warnings: Vec::new(),
         platforms: Vec::new(),
         files: Vec::new(),
+        ahead: false,
         revision_ahead_max: 10,
         reckoning: Reckoning::default(),
     }
