@@ -44,7 +44,7 @@ impl Sign {
     /// Reads the end of an operation.
     pub(super) fn of(ended: &Ended) -> Self {
         match ended {
-            Ended::LeaseLost | Ended::Unrendered { .. } => Self::None,
+            Ended::LeaseLost | Ended::Unrendered { .. } | Ended::Differs { .. } => Self::None,
             Ended::NoSession(refused) if refused.is_old => Self::Odd,
             Ended::NoSession(_) => Self::Out,
             Ended::Unanswered { error, .. } => match error {
