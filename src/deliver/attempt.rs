@@ -153,7 +153,7 @@ fn without_files(
     claim: &Claim,
     error: &AttachmentError,
     started_at: i64,
-) -> Settlement {
+) -> Attempted {
     tracing::warn!(
         error = error as &dyn std::error::Error, platform = %claim.platform,
         "The files of {} cannot be read", claim.delivery
@@ -165,12 +165,12 @@ fn without_files(
     };
     let code = if is_lost { "missing" } else { "unavailable" };
     let cause = Cause::new("render", "attachment", code, text);
-    let mut settlement = unsent(sender, claim, cause, started_at);
+    let mut attempted = unsent(sender, claim, cause, started_at);
     if !is_lost {
         let due_at = now_ms() + FILES_AGAIN_MS;
-        settlement.outcome = Settled::Postponed { due_at };
+        attempted.settlement.outcome = Settled::Postponed { due_at };
     }
-    settlement
+    attempted
 }
 
 /// Returns the settlement of a delivery that cannot even be tried.
