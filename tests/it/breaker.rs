@@ -58,7 +58,7 @@ async fn tries(hub: &Hub, records: &[String]) -> Vec<i64> {
 
 async fn gauge(hub: &Hub) -> String {
     let (_, text) = hub.get("/metrics").await;
-    let wanted = format!("synchub_breaker_open{{platform=\"{}\"}}", PLATFORM);
+    let wanted = format!("synchub_breaker_open{{platform=\"{PLATFORM}\"}}");
     let text = text.as_str().expect("text").to_owned();
     let mut lines = text.lines();
     let line = lines.find(|line| line.starts_with(&wanted));
@@ -104,7 +104,7 @@ async fn a_platform_that_is_out_is_probed_and_costs_no_tries() {
         cause.contains("没有正常应答") && cause.contains("20 条等待"),
         "{cause}"
     );
-    assert_eq!(said["command"], format!("synchub resume {}", PLATFORM));
+    assert_eq!(said["command"], format!("synchub resume {PLATFORM}"));
     let (code, listed) = hub.get("/v1/platforms").await;
     let listed = listed["items"].as_array().expect("a list").clone();
     let listed = listed
@@ -141,7 +141,7 @@ async fn an_operator_who_knows_better_need_not_wait_for_a_probe() {
     let out = out_for(&hub, 3).await;
     let next = out["outage"]["next_probe_at"].as_str().expect("a time");
     platforms.behave(PLATFORM).await;
-    let path = format!("/v1/platforms/{}/resume", PLATFORM);
+    let path = format!("/v1/platforms/{PLATFORM}/resume");
     let (code, _) = hub.operate(&path, json!({"reason": "已修复"})).await;
     assert_eq!(code, 200);
     for record in &records {
