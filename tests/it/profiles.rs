@@ -2,13 +2,17 @@
 //! and each sender hears what its hook expects.
 
 use crate::hub::{Hub, client, project, sample};
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
 use std::path::PathBuf;
-use synchub::connector::References;
-use synchub::intake::{Incoming, Profiles};
+use std::sync::{Arc, Mutex};
 
 /// A vendor's payload with what is known about it.
 struct Payload {
@@ -115,86 +119,121 @@ async fn only_record(hub: &Hub) -> (Value, Vec<String>) {
     (document, platforms)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_payload_becomes_the_record_of_its_twin() {
+/// Which platforms shall show what a payload says.
+fn wanted(payload: &Payload) -> Vec<String> {
     let expected = std::fs::read(project().join("tests/samples/expected.json")).expect("readable");
     let expected: Value = serde_json::from_slice(&expected).expect("JSON");
-    let mut seen = 0;
-    for payload in payloads() {
-        if payload.meta("attachments") == "by_url" {
-            continue;
-        }
-        let (theirs, ours) = (Hub::start(&[]), Hub::start(&[]));
-        ours.submit(&payload.twin()).await;
-        let path = format!("/v1/submissions?profile={}", payload.meta("profile"));
-        let content_type = payload.meta("content_type");
-        let (status, _, answer) = post(&theirs, &path, content_type, &payload.body).await;
-        assert_eq!(status, 202, "{}: {answer}", payload.name);
-        let (record, platforms) = only_record(&theirs).await;
-        let (twin, _) = only_record(&ours).await;
-        assert_eq!(record, twin, "{}", payload.name);
-        assert_eq!(platforms, wanted(&expected, &payload), "{}", payload.name);
-        // Sent again, and without naming the profile, it is the same.
-        let (status, _, answer) =
-            post(&theirs, "/v1/submissions", content_type, &payload.body).await;
-        assert_eq!(status, 200, "{}: {answer}", payload.name);
-        seen += 1;
-    }
-    assert_eq!(seen, 8);
-}
-
-fn wanted(expected: &Value, payload: &Payload) -> Vec<String> {
     let platforms = &expected[payload.meta("same_as")]["platforms"];
     let mut platforms: Vec<String> = serde_json::from_value(platforms.clone()).expect("a list");
     platforms.sort();
     platforms
 }
 
-/// Files that are only named are not fetched here: what is said about them is compared, and then
-/// those of the twin are put in their place.
+/// Posts a payload to a hub and its twin to another; returns the record that both became.
+async fn same_as_twin(payload: &Payload, environment: &[(String, String)]) -> Value {
+    let (theirs, ours) = (Hub::start(environment), Hub::start(&[]));
+    ours.submit(&payload.twin()).await;
+    let path = format!("/v1/submissions?profile={}", payload.meta("profile"));
+    let content_type = payload.meta("content_type");
+    let (status, _, answer) = post(&theirs, &path, content_type, &payload.body).await;
+    assert_eq!(status, 202, "{}: {answer}", payload.name);
+    let (record, platforms) = only_record(&theirs).await;
+    let (twin, _) = only_record(&ours).await;
+    assert_eq!(record, twin, "{}", payload.name);
+    assert_eq!(platforms, wanted(payload), "{}", payload.name);
+    // Sent again, and without naming the profile, it is the same.
+    let (status, _, answer) = post(&theirs, "/v1/submissions", content_type, &payload.body).await;
+    assert_eq!(status, 200, "{}: {answer}", payload.name);
+    record
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_payload_becomes_the_record_of_its_twin() {
+    let mut seen = 0;
+    for payload in payloads() {
+        if payload.meta("attachments") != "by_url" {
+            same_as_twin(&payload, &[]).await;
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 8);
+}
+
+/// The OA that has the files of a payload, by number and name.
+#[derive(Clone)]
+struct FileServer {
+    files: Arc<HashMap<(String, String), Vec<u8>>>,
+    /// What it was asked for and had.
+    given: Arc<Mutex<Vec<String>>>,
+}
+
+impl FileServer {
+    /// Starts it with these files; returns it and its host and port.
+    async fn start(files: HashMap<(String, String), Vec<u8>>) -> (Self, String) {
+        let server = Self {
+            files: Arc::new(files),
+            given: Arc::default(),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port");
+        let host = listener.local_addr().expect("an address").to_string();
+        let router = Router::new()
+            .route("/seeyon/rest/attachment/file/{number}", get(Self::file))
+            .with_state(server.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (server, host)
+    }
+
+    async fn file(
+        State(server): State<Self>,
+        Path(number): Path<String>,
+        Query(mut query): Query<HashMap<String, String>>,
+    ) -> Result<Vec<u8>, StatusCode> {
+        let name = query.remove("fileName").ok_or(StatusCode::BAD_REQUEST)?;
+        let content = server.files.get(&(number, name.clone())).cloned();
+        let content = content.ok_or(StatusCode::NOT_FOUND)?;
+        server.given.lock().expect("no panic").push(name);
+        Ok(content)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn payloads_that_name_their_files_become_the_record_of_their_twin() {
-    let expected = std::fs::read(project().join("tests/samples/expected.json")).expect("readable");
-    let expected: Value = serde_json::from_slice(&expected).expect("JSON");
-    let address = (
-        "SYNCHUB_OA_SEEYON_URL".to_owned(),
-        "https://oa.test/".to_owned(),
-    );
-    let references = References::with_overrides([address]);
-    let profiles = Profiles::load(&project().join("connectors/oa"), &references).expect("labels");
     let mut seen = 0;
     for payload in payloads() {
         if payload.meta("attachments") != "by_url" {
             continue;
         }
-        let translation = profiles.translate(Incoming {
-            body: &payload.body,
-            content_type: payload.meta("content_type"),
-            profile: profiles.get(payload.meta("profile")),
-        });
-        let (mut native, _) = translation.native.expect("it is read");
+        let sent: Value = serde_json::from_slice(&payload.body).expect("JSON");
+        let sent = sent["data"]["thirdAttachments"].as_array().expect("a list");
         let twin = payload.twin();
-        let files = native["entry"]["attachments"].as_array().expect("a list");
         let twins = twin["entry"]["attachments"].as_array().expect("a list");
-        assert_eq!(files.len(), twins.len());
-        for (file, twin) in files.iter().zip(twins) {
-            let content = twin["content_base64"].as_str().expect("content");
-            let content = BASE64_STANDARD.decode(content).expect("Base64");
-            assert_eq!(file["name"], twin["name"]);
-            assert_eq!(file["media_type"], twin["media_type"]);
-            assert_eq!(file["sha256"], hex::encode(Sha256::digest(content)));
-            let url = file["url"].as_str().expect("an address");
-            let start = "https://oa.test/seeyon/rest/attachment/file/53100";
-            assert!(url.starts_with(start), "{url}");
+        assert_eq!(sent.len(), twins.len(), "{}", payload.name);
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let files = sent.iter().zip(twins).map(|(file, twin)| {
+            let content = BASE64_STANDARD.decode(text(&twin["content_base64"]));
+            let named = (text(&file["fileUrl"]), text(&file["fileName"]));
+            (named, content.expect("Base64"))
+        });
+        let (server, host) = FileServer::start(files.clone().collect()).await;
+        let environment = [
+            ("SYNCHUB_OA_SEEYON_URL", format!("http://{host}/")),
+            ("SYNCHUB__ATTACHMENTS__HOSTS", format!("private:{host}")),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        let record = same_as_twin(&payload, &environment).await;
+        let kept = record["attachments"].as_array().expect("a list");
+        assert_eq!(kept.len(), sent.len(), "{record:#}");
+        for ((kept, file), (_, content)) in kept.iter().zip(sent).zip(files) {
+            assert_eq!(kept["name"], file["fileName"]);
+            assert_eq!(kept["media_type"], file["mimeType"]);
+            assert_eq!(kept["sha256"], hex::encode(Sha256::digest(&content)));
+            assert_eq!(kept["bytes"], content.len());
         }
-        native["entry"]["attachments"] = twin["entry"]["attachments"].clone();
-        let (theirs, ours) = (Hub::start(&[]), Hub::start(&[]));
-        ours.submit(&twin).await;
-        theirs.submit(&native).await;
-        let (record, platforms) = only_record(&theirs).await;
-        let (twin, _) = only_record(&ours).await;
-        assert_eq!(record, twin, "{}", payload.name);
-        assert_eq!(platforms, wanted(&expected, &payload), "{}", payload.name);
+        // Once each, although the payload came twice.
+        let given = server.given.lock().expect("no panic").clone();
+        let names: Vec<String> = sent.iter().map(|file| text(&file["fileName"])).collect();
+        assert_eq!(given, names);
         seen += 1;
     }
     assert_eq!(seen, 2);
