@@ -1,7 +1,9 @@
 //! `multipart/form-data` (RFC 7578): texts in whatever charset, files as they are.
 //!
 //! The parts are all there already, so that nothing is streamed; a body without its last boundary
-//! was cut and is refused.
+//! was cut and is refused. A file becomes Base64 in memory, a third more than came: over HTTP the
+//! whole body is at most `http.body_bytes_max`, so that a larger file can only be given by address;
+//! on the command line it is as large as the file that the operator names.
 
 use super::{MEMBERS_MAX, check_text, enter, unknown_charset};
 use crate::normalise::{Charset, unescaped};
