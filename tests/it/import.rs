@@ -1,14 +1,10 @@
 //! `synchub import`: sheets as clerks keep them, judged by `tests/samples/import/expected.json`.
 
-use crate::hub::{ALL, Hub, Platforms, project, shows_once};
+use crate::hub::{Hub, Platforms, project, shows_once};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 const HEADER: &str = "流水号,标题,发文字号,发布机构,成文日期,公开方式,正文,备注\n";
-
-/// A purchase outside of any project. Its sheet has no column for a project, and the connector of
-/// the third platform takes only what belongs to a project or to somebody's credit.
-const PURCHASE: (&str, u64) = ("backfill-2014-gbk.csv", 40);
 
 /// Copies a sample to a folder of its own: an import leaves its report beside the file.
 fn sample(folder: &Path, name: &str) -> PathBuf {
@@ -89,10 +85,7 @@ fn assert_expected(name: &str, reported: &[Value]) {
         let told = format!("{name} {wanted}\n is {row}");
         assert_eq!(row["row"], wanted["row"], "{told}");
         assert_eq!(row["outcome"], wanted["outcome"], "{told}");
-        let mut platforms = sorted(&wanted["platforms"]);
-        if name == PURCHASE.0 && wanted["row"] == PURCHASE.1 {
-            platforms.retain(|platform| *platform != ALL[2]);
-        }
+        let platforms = sorted(&wanted["platforms"]);
         assert_eq!(sorted(&row["platforms"]), platforms, "{told}");
         assert_eq!(
             row["duplicate_of_row"], wanted["duplicate_of_row"],

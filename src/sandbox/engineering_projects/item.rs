@@ -15,6 +15,8 @@ use crate::sandbox::shelf::{Attachment, Edition, is_file_name};
 
 const TITLE_CHARS_MAX: usize = 200;
 const FILES_MAX: usize = 100;
+/// The group of calls for tenders and their results, where purchases belong.
+const PURCHASES: &str = "P4";
 
 /// What is wrong: field and message.
 pub(super) type Mistake = (&'static str, String);
@@ -121,8 +123,9 @@ fn mistakes_in(form: &Map<String, Value>, look: &Look) -> Vec<Mistake> {
         "credit" if text(form, "subject").trim().is_empty() => {
             mistakes.push(("subject", "不能为空".to_owned()));
         }
-        "credit" => {}
-        _ => mistakes.push(("kind", "应为 project 或 credit".to_owned())),
+        // A purchase outside of any project: it has no code and no name of one.
+        "credit" | "purchase" => {}
+        _ => mistakes.push(("kind", "应为 project、purchase 或 credit".to_owned())),
     }
     if column_of(form, look).is_none() {
         mistakes.push(("group", "不是这类信息的分组".to_owned()));
@@ -145,10 +148,10 @@ fn project_mistakes(form: &Map<String, Value>) -> Vec<Mistake> {
 /// begins with the name of its column.
 fn column_of(form: &Map<String, Value>, look: &Look) -> Option<&'static str> {
     let group = text(form, "group");
-    let is_credit = text(form, "kind") == "credit";
-    let fits = |id: &str| match is_credit {
-        true => !id.is_ascii() && group.starts_with(id),
-        false => id.is_ascii() && group == id,
+    let fits = |id: &str| match text(form, "kind") {
+        "credit" => !id.is_ascii() && group.starts_with(id),
+        "purchase" => id == PURCHASES && group == id,
+        _ => id.is_ascii() && group == id,
     };
     let found = look.columns.iter().find(|column| fits(column.id));
     found.map(|column| column.id)
