@@ -305,8 +305,7 @@ impl Intake {
 
     /// Examines an entry; one whose files are large, away from the tasks of others.
     async fn examine(&self, entry: &Entry, action: Action) -> Result<Examined, Vec<FieldError>> {
-        let intake = self.clone();
-        let look = move |entry: &Entry| {
+        let look = move |intake: &Self, entry: &Entry| {
             examine(
                 entry,
                 action,
@@ -316,10 +315,10 @@ impl Intake {
             )
         };
         if entry.attachments.iter().all(|it| it.received.is_none()) {
-            return look(entry);
+            return look(self, entry);
         }
-        let entry = entry.clone();
-        let examined = tokio::task::spawn_blocking(move || look(&entry)).await;
+        let (intake, entry) = (self.clone(), entry.clone());
+        let examined = tokio::task::spawn_blocking(move || look(&intake, &entry)).await;
         examined.unwrap_or_else(|_| {
             let detail = "附件检查时出现内部错误，请联系信息中心。";
             Err(vec![FieldError::new(
