@@ -227,39 +227,32 @@ impl Exchange<'_> {
         let took = began.elapsed();
         metrics::histogram!("synchub_request_seconds", "platform" => connector.id.clone())
             .record(took.as_secs_f64());
-        match answer {
-            Ok(response) => {
-                let mut judgement = connector.judge(step, &response, now_ms());
-                aside(large, || {
-                    self.evidence.add(
-                        connector,
-                        &current.session,
-                        &step.name,
-                        &request,
-                        Ok((&response, &judgement)),
-                        took,
-                    );
-                });
+        let judged = answer.map(|response| {
+            let judgement = connector.judge(step, &response, now_ms());
+            (response, judgement)
+        });
+        aside(large, || {
+            self.evidence.add(
+                connector,
+                &current.session,
+                &step.name,
+                &request,
+                judged
+                    .as_ref()
+                    .map(|(response, judgement)| (response, judgement)),
+                took,
+            );
+        });
+        match judged {
+            Ok((_, mut judgement)) => {
                 let mask = mask_of(connector, &current.session);
                 judgement.message = judgement.message.map(|message| mask.apply(&message));
                 Ok(judgement)
             }
-            Err(error) => {
-                aside(large, || {
-                    self.evidence.add(
-                        connector,
-                        &current.session,
-                        &step.name,
-                        &request,
-                        Err(&error),
-                        took,
-                    );
-                });
-                Err(Ended::Unanswered {
-                    step: step.name.clone(),
-                    error,
-                })
-            }
+            Err(error) => Err(Ended::Unanswered {
+                step: step.name.clone(),
+                error,
+            }),
         }
     }
 }
