@@ -201,11 +201,8 @@ impl Attachments {
     /// # Errors
     /// See [`AttachmentError`].
     pub async fn read(&self, sha256: &str) -> Result<Blob, AttachmentError> {
-        match self.inner.store.attachment(sha256).await? {
-            Some(KeptFile::Row(bytes)) => Ok(Blob::from(bytes)),
-            Some(KeptFile::Object { .. }) => self.inner.objects.read(sha256).await,
-            None => Err(AttachmentError::Missing(sha256.to_owned())),
-        }
+        let found = self.find(sha256).await?;
+        found.ok_or_else(|| AttachmentError::Missing(sha256.to_owned()))
     }
 
     /// Returns a file with this digest when a version refers to it already.
@@ -213,13 +210,19 @@ impl Attachments {
     /// # Errors
     /// See [`AttachmentError`].
     pub async fn known(&self, sha256: &str) -> Result<Option<Received>, AttachmentError> {
-        if self.inner.store.attachment(sha256).await?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Received {
-            content: self.read(sha256).await?,
+        let found = self.find(sha256).await?;
+        Ok(found.map(|content| Received {
+            content,
             sha256: sha256.to_owned(),
         }))
+    }
+
+    async fn find(&self, sha256: &str) -> Result<Option<Blob>, AttachmentError> {
+        Ok(match self.inner.store.attachment(sha256).await? {
+            Some(KeptFile::Row(bytes)) => Some(Blob::from(bytes)),
+            Some(KeptFile::Object { .. }) => Some(self.inner.objects.read(sha256).await?),
+            None => None,
+        })
     }
 }
 
