@@ -57,6 +57,27 @@ impl Place {
         self.store.store.submit(new).await.unwrap();
     }
 
+    /// Keeps a file of 20 MB and reads it back from where it lies.
+    async fn keeps_a_large_file(&self) {
+        let mut receiver = self.attachments.receiver();
+        let piece: Vec<u8> = (0..1_000_003_u32).map(|at| (at % 241) as u8).collect();
+        // More than two parts of an upload.
+        for _ in 0..20 {
+            receiver.take(&piece).unwrap();
+        }
+        let received = receiver.finish();
+        let (sha256, content) = (&received.sha256, &received.content);
+        self.attachments.keep(sha256, content).await.unwrap();
+        self.refer_to("large", sha256).await;
+        let read = self.attachments.read(sha256).await.unwrap();
+        assert!(matches!(read, Blob::Disk(_)));
+        let mut hash = Sha256::new();
+        for piece in read.pieces() {
+            hash.update(piece.unwrap());
+        }
+        assert_eq!(&hex::encode(hash.finalize()), sha256);
+    }
+
     async fn tidy(&self) -> Vec<String> {
         self.tidied(false).await
     }
@@ -107,22 +128,7 @@ async fn a_file_is_kept_once_and_read_back() {
 #[tokio::test]
 async fn a_large_file_is_read_where_it_lies() {
     let place = Place::without_grace().await;
-    let mut receiver = place.attachments.receiver();
-    let piece: Vec<u8> = (0..1_000_003_u32).map(|at| (at % 241) as u8).collect();
-    for _ in 0..20 {
-        receiver.take(&piece).unwrap();
-    }
-    let received = receiver.finish();
-    let (sha256, content) = (&received.sha256, &received.content);
-    place.attachments.keep(sha256, content).await.unwrap();
-    place.refer_to("a", sha256).await;
-    let read = place.attachments.read(sha256).await.unwrap();
-    assert!(matches!(read, Blob::Disk(_)));
-    let mut hash = Sha256::new();
-    for piece in read.pieces() {
-        hash.update(piece.unwrap());
-    }
-    assert_eq!(&hex::encode(hash.finalize()), sha256);
+    place.keeps_a_large_file().await;
 }
 
 #[tokio::test]
@@ -262,23 +268,7 @@ async fn s3_keeps_small_and_large_files() {
     place.refer_to("a", &small).await;
     let read = place.attachments.read(&small).await.unwrap();
     assert_eq!(read.whole(3).unwrap().unwrap().as_ref(), b"abc");
-    let mut receiver = place.attachments.receiver();
-    let piece: Vec<u8> = (0..1_000_003_u32).map(|at| (at % 241) as u8).collect();
-    // More than two parts of an upload.
-    for _ in 0..20 {
-        receiver.take(&piece).unwrap();
-    }
-    let received = receiver.finish();
-    let (sha256, content) = (&received.sha256, &received.content);
-    place.attachments.keep(sha256, content).await.unwrap();
-    place.refer_to("b", sha256).await;
-    let read = place.attachments.read(sha256).await.unwrap();
-    assert!(matches!(read, Blob::Disk(_)));
-    let mut hash = Sha256::new();
-    for piece in read.pieces() {
-        hash.update(piece.unwrap());
-    }
-    assert_eq!(&hex::encode(hash.finalize()), sha256);
+    place.keeps_a_large_file().await;
 }
 
 #[tokio::test]
