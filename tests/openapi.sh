@@ -5,26 +5,9 @@
 SCHEMATHESIS_VERSION=4.32.5
 OPENAPI_SECONDS=60
 
-# Fails only its own round: where there is no way to a package index, the others still run.
-provide_schemathesis() {
-  local venv=target/schemathesis
-  if "$venv/bin/st" --version 2>/dev/null | grep -qF "$SCHEMATHESIS_VERSION"; then return; fi
-  rm -rf "$venv"
-  if ! python3 -m venv "$venv"; then
-    printf 'tests/run: python3 cannot make a virtual environment\nhint: install python3 and python3-venv, or leave the round out: tests/run sqlite\n' >&2
-    return 1
-  fi
-  if ! "$venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS_VERSION"; then
-    printf 'tests/run: schemathesis %s cannot be installed\nhint: check the way to the package index, or leave the round out: tests/run sqlite\n' "$SCHEMATHESIS_VERSION" >&2
-    return 1
-  fi
-}
-
-is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
 # No 5xx, and every answer as documented: status, media type, shape.
 run_openapi() {
-  provide_schemathesis || return 1
+  provide_python_tool schemathesis "$SCHEMATHESIS_VERSION" || return 1
   make_run_folder
   local folder="$RUN_FOLDER/openapi" port key pid result=0
   mkdir -p "$folder"

@@ -44,12 +44,15 @@ make_run_folder() {
 
 random_word() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
+# Whether somebody listens on the loopback port.
+is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
 # Prints a loopback port that nobody listens on, below those that outgoing connections take.
 free_port() {
   local port
   for _ in {1..100}; do
     port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+    is_open "$port" || { echo "$port"; return; }
   done
   fail "no free loopback port between 20000 and 32000" "end what occupies them"
 }
