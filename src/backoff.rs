@@ -37,6 +37,13 @@ impl Schedule {
             .min(self.max)
     }
 
+    /// Draws a delay between half of [`Schedule::step`] and all of it: for what must never come
+    /// back at once.
+    pub fn half_delay(&self, tries: usize) -> Duration {
+        let half = self.step(tries) / 2;
+        half + half.mul_f64(rand::random::<f64>())
+    }
+
     /// Draws a delay between zero and [`Schedule::step`].
     pub fn delay(&self, tries: usize) -> Duration {
         self.step(tries).mul_f64(rand::random::<f64>())
@@ -74,6 +81,17 @@ mod tests {
             quarters.iter().all(|count| (800..1_200).contains(count)),
             "{quarters:?}"
         );
+    }
+
+    #[test]
+    fn what_must_never_come_back_at_once_waits_for_half_of_its_step_at_least() {
+        for (tries, step_s) in [(0, 1), (1, 2), (4, 16), (20, 600)] {
+            let step = Duration::from_secs(step_s);
+            let waits: Vec<Duration> = (0..200).map(|_| SCHEDULE.half_delay(tries)).collect();
+            let (least, most) = (waits.iter().min(), waits.iter().max());
+            assert!(least.is_some_and(|it| *it >= step / 2 && *it < step * 6 / 10));
+            assert!(most.is_some_and(|it| *it <= step && *it > step * 9 / 10));
+        }
     }
 
     proptest::proptest! {

@@ -187,6 +187,12 @@ impl Connector {
         maintenance::until(&self.manifest.maintenance.windows, now_ms)
     }
 
+    /// Returns the maintenance windows that reach into the time between `since_ms` and `now_ms`,
+    /// from beginning to end, in ms since 1970.
+    pub fn maintenance_spans(&self, since_ms: i64, now_ms: i64) -> Vec<(i64, i64)> {
+        maintenance::spans(&self.manifest.maintenance.windows, since_ms, now_ms)
+    }
+
     /// Returns whether the record (as JSON) belongs on this platform.
     pub fn takes(&self, record: &Value) -> bool {
         self.templates

@@ -6,6 +6,7 @@
 //!
 //! Where a delivery goes with each outcome is told by [`crate::record::life`].
 
+mod age;
 mod attempt;
 mod breaker;
 mod evidence;
@@ -18,6 +19,7 @@ mod plan;
 mod sender;
 mod session;
 mod share;
+mod too_many;
 mod transport;
 pub mod trial;
 

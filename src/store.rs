@@ -42,7 +42,7 @@ mod writer;
 
 pub use account::{Account, NewAccount};
 pub use attachment::{Expected, KeptFile};
-pub use breaker::{Outage, Standing};
+pub use breaker::{Outage, OutageKind, Standing};
 pub use catalogue::CatalogueVersion;
 pub use delivery::{Claim, Document, NewAttempt, Settled, Settlement};
 pub use error::StoreError;

@@ -177,6 +177,10 @@ async fn rate_limited(kit: &Kit) -> Outcome {
     must(began.elapsed() >= RETRY_AFTER_MIN, || {
         "the hub came back before the time that Retry-After asks for".to_owned()
     })?;
+    let tries = bench.tries().await?;
+    must(tries == 2, || {
+        format!("it took {tries} attempts instead of 2")
+    })?;
     bench.close().await;
     Ok(())
 }

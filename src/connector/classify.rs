@@ -111,9 +111,7 @@ pub(super) fn judge(
         code,
         message,
         captured,
-        retry_after_ms: response
-            .header("retry-after")
-            .and_then(|text| retry_after(text, now_ms)),
+        retry_after_ms: response.retry_after_ms(now_ms),
     }
 }
 
@@ -133,38 +131,4 @@ pub(super) fn mistakes(
         .chain(step.capture.iter().map(|(_, question)| question))
         .filter_map(|question| templates.mistake_in(question, &view))
         .collect()
-}
-
-/// Returns the wait in milliseconds that a `Retry-After` of seconds or of a date asks for.
-fn retry_after(text: &str, now_ms: i64) -> Option<u64> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(seconds.saturating_mul(1_000));
-    }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()?;
-    u64::try_from(date.as_millisecond() - now_ms)
-        .ok()
-        .or(Some(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        assert_eq!(retry_after("7", 0), Some(7_000));
-        let now_ms = 784_111_777_000 - 5_000;
-        assert_eq!(
-            retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now_ms),
-            Some(5_000)
-        );
-        assert_eq!(
-            retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now_ms + 60_000),
-            Some(0)
-        );
-        assert_eq!(retry_after("soon", 0), None);
-    }
 }

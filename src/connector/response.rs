@@ -28,6 +28,12 @@ impl Response {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Returns the wait in milliseconds that a `Retry-After` asks for, from `now_ms` on (RFC 9110
+    /// §10.2.3, seconds or date; 0 when it is over).
+    pub fn retry_after_ms(&self, now_ms: i64) -> Option<u64> {
+        retry_after(self.header("retry-after")?, now_ms)
+    }
+
     /// Returns the body as text: by its byte order mark, else by the charset that the header or
     /// the XML declaration names, else as UTF-8, else as GB18030. GB2312 and GBK are read as
     /// GB18030, which holds them both.
@@ -147,6 +153,20 @@ fn element_value(element: roxmltree::Node<'_, '_>, depth: usize) -> Value {
     Value::from(text.trim())
 }
 
+/// Returns the wait in milliseconds that a `Retry-After` of seconds or of a date asks for.
+fn retry_after(text: &str, now_ms: i64) -> Option<u64> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(seconds.saturating_mul(1_000));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()?;
+    u64::try_from(date.as_millisecond() - now_ms)
+        .ok()
+        .or(Some(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,5 +211,20 @@ mod tests {
     #[test]
     fn a_document_type_is_not_read() {
         assert_eq!(xml_value("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"), None);
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        assert_eq!(retry_after("7", 0), Some(7_000));
+        let now_ms = 784_111_777_000 - 5_000;
+        assert_eq!(
+            retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now_ms),
+            Some(5_000)
+        );
+        assert_eq!(
+            retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now_ms + 60_000),
+            Some(0)
+        );
+        assert_eq!(retry_after("soon", 0), None);
     }
 }

@@ -1,10 +1,11 @@
 //! One attempt at one delivery: plan, exchange, outcome, until there is a row to settle.
 
+use super::age::age_ms;
 use super::breaker::Sign;
 use super::evidence::Evidence;
 use super::exchange::{Exchange, Progress};
 use super::identical::Sent;
-use super::outcome::{BYTES_DIFFER, Cause, Ruling, again, due_again, ruling};
+use super::outcome::{BYTES_DIFFER, Cause, Ruling, again, due_again, not_so_fast, ruling};
 use super::plan::{Abilities, LookedUp, Next, Situation, next};
 use super::sender::Sender;
 use crate::attachment::AttachmentError;
@@ -30,19 +31,8 @@ impl Attempted {
     /// Returns the cause in one line; secrets masked.
     pub(super) fn cause(&self) -> String {
         let attempt = &self.settlement.attempt;
-        let words = [
-            attempt.stage.as_str(),
-            &attempt.verdict,
-            &attempt.code,
-            &attempt.message,
-        ];
-        let mut told: Vec<&str> = Vec::with_capacity(words.len());
-        for word in words {
-            if !word.is_empty() && !told.contains(&word) {
-                told.push(word);
-            }
-        }
-        told.join(" ")
+        let (stage, class) = (&attempt.stage, &attempt.verdict);
+        Cause::new(stage, class, &attempt.code, attempt.message.as_str()).in_one_line()
     }
 }
 
@@ -427,41 +417,38 @@ impl Attempt<'_> {
         in_doubt: bool,
     ) -> Result<Settled, StoreError> {
         self.cause = Some(cause.clone());
-        if operation == Operation::ReadBack {
-            return Ok(self.look_again());
-        }
         let in_doubt = in_doubt || self.is_still_in_doubt();
         let now_ms = now_ms();
+        let (store, claim) = (self.exchange.store, self.claim);
+        let is_look = operation == Operation::ReadBack;
+        if let Sign::TooMany(_) = self.sign {
+            let age_ms = age_ms(store, self.connector, claim, now_ms).await?;
+            let times = (age_ms, now_ms);
+            let row = not_so_fast(self.connector, claim, &cause, wait, in_doubt, times);
+            if !is_look || matches!(row, Settled::Retry { .. }) {
+                return Ok(row);
+            }
+        }
+        if is_look {
+            return Ok(self.look_again());
+        }
         if self.is_probe && self.sign.is_bad() {
             // The outage is to blame, however often and however long.
             return Ok(Settled::Retry {
-                due_at: due_again(self.connector, self.claim, wait, now_ms),
+                due_at: due_again(self.connector, claim, wait, now_ms),
                 counts: false,
                 in_doubt,
             });
         }
-        let age_ms = self.age_ms(now_ms).await?;
+        let age_ms = age_ms(store, self.connector, claim, now_ms).await?;
         Ok(again(
             self.connector,
-            self.claim,
+            claim,
             cause,
             wait,
             in_doubt,
             (age_ms, now_ms),
         ))
-    }
-
-    /// Returns for how long the delivery has been tried, without the outages of the platform. They
-    /// are asked for only when that may end its patience.
-    async fn age_ms(&self, now_ms: i64) -> Result<i64, StoreError> {
-        let since = self.claim.first_tried_at.unwrap_or(now_ms);
-        let age_ms = now_ms - since;
-        if age_ms / 1_000 < self.connector.retry().age_max_s {
-            return Ok(age_ms);
-        }
-        let platform = &self.connector.id;
-        let out_ms = self.exchange.store.out_ms(platform, since, now_ms).await?;
-        Ok(age_ms - out_ms)
     }
 
     fn fail(&mut self, cause: Cause) -> Settled {

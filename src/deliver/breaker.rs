@@ -1,29 +1,36 @@
 //! The breaker of one platform: what the ends of attempts say about the platform as a whole, and
-//! when enough of them say that it is out.
+//! when nothing is sent to it: enough of them say that it is out, or one of them was told that there
+//! are too many.
 //!
 //! | state | where | what happens |
 //! |---|---|---|
 //! | closed | no row in `outages` | everything is sent; failures in a row are counted here, in memory, by each process for itself |
 //! | open | a row, its `probe_at` to come | nothing is sent; what was claimed is handed back and loses no try |
-//! | half open | a row, its `probe_at` past | the process that takes the probe in the store sends one delivery; answered: closed; not: open for twice the time |
+//! | half open | a row, its `probe_at` past | the process that takes the probe in the store sends one delivery; answered: closed; not: open for twice the time, or for as long as the platform asks |
 //!
 //! Counting in memory costs the healthy path nothing: the store is written when the breaker opens,
 //! by a probe, and when it closes, and read where a sender reads the operators' switch anyway. A
 //! second process that has not counted so far sees the row with its next batch.
 //!
 //! One record that breaks its platform must not look like an outage: failures that a record may
-//! have caused count only when several records had them. A platform that says "too many requests"
-//! answers; that is the pace's concern.
+//! have caused count only when several records had them.
 
 use super::exchange::Ended;
+use super::outcome::schedule;
+use super::too_many::TooMany;
 use super::transport::SendError;
-use crate::connector::{BreakerRule, Verdict};
+use crate::backoff::Schedule;
+use crate::connector::{BreakerRule, Connector, Verdict};
 use crate::record::DeliveryId;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::store::OutageKind;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Pauses do not double more often than this: 2^20 × 1 s is twelve days.
 const DOUBLINGS_MAX: i64 = 20;
+/// Nobody asks again sooner, also when another process has the probe.
+const MOMENT_MS: i64 = 50;
 
 /// What the end of an operation says about the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +43,8 @@ pub(super) enum Sign {
     Out,
     /// It did not do what was asked, and the record may be the cause.
     Ailing,
+    /// It asks for fewer requests.
+    TooMany(TooMany),
     /// It answered something that says neither, or a refused login was told once more.
     Odd,
 }
@@ -46,7 +55,7 @@ impl Sign {
         match ended {
             Ended::LeaseLost | Ended::Unrendered { .. } | Ended::Differs { .. } => Self::None,
             Ended::NoSession(refused) if refused.is_old => Self::Odd,
-            Ended::NoSession(_) => Self::Out,
+            Ended::NoSession(refused) => refused.too_many.map_or(Self::Out, Self::TooMany),
             Ended::Unanswered { error, .. } => match error {
                 SendError::NotSent(_) => Self::Out,
                 SendError::Lost(_) => Self::Ailing,
@@ -55,11 +64,8 @@ impl Sign {
             // Every step was done before.
             Ended::Judged { step, .. } if step.is_empty() => Self::None,
             Ended::Judged { judgement, .. } => match judgement.verdict {
-                Verdict::Ok
-                | Verdict::Duplicate
-                | Verdict::Stale
-                | Verdict::Reject
-                | Verdict::RateLimited => Self::Alive,
+                Verdict::Ok | Verdict::Duplicate | Verdict::Stale | Verdict::Reject => Self::Alive,
+                Verdict::RateLimited => Self::TooMany(TooMany::new(judgement.retry_after_ms)),
                 Verdict::Retry => Self::Ailing,
                 // A new login did not help.
                 Verdict::Auth => Self::Out,
@@ -71,8 +77,16 @@ impl Sign {
     /// Returns whether it is no success for a probe.
     pub(super) fn is_bad(self) -> bool {
         match self {
-            Self::Out | Self::Ailing | Self::Odd => true,
+            Self::Out | Self::Ailing | Self::Odd | Self::TooMany(_) => true,
             Self::None | Self::Alive => false,
+        }
+    }
+
+    /// Returns why nothing is sent to a platform whose breaker it opened.
+    pub(super) fn kind(self) -> OutageKind {
+        match self {
+            Self::TooMany(_) => OutageKind::TooMany,
+            Self::None | Self::Alive | Self::Out | Self::Ailing | Self::Odd => OutageKind::Out,
         }
     }
 }
@@ -80,9 +94,22 @@ impl Sign {
 /// What this process knows of the breaker of one platform.
 pub(super) struct Breaker {
     rule: BreakerRule,
+    /// How long to wait for a platform that does not say how long.
+    schedule: Schedule,
     streak: Mutex<Streak>,
-    /// Whether the breaker is open, as far as this process knows.
-    open: AtomicBool,
+    /// Why the breaker is open, as far as this process knows; see [`code`].
+    open: AtomicU8,
+    /// When the next probe may begin, ms since 1970.
+    probe_at: AtomicI64,
+}
+
+/// Returns what stands for a breaker that is open for this reason, or closed.
+const fn code(open: Option<OutageKind>) -> u8 {
+    match open {
+        None => 0,
+        Some(OutageKind::Out) => 1,
+        Some(OutageKind::TooMany) => 2,
+    }
 }
 
 /// Failures since the last sign of life.
@@ -96,11 +123,17 @@ struct Streak {
 }
 
 impl Breaker {
-    pub(super) fn new(rule: BreakerRule) -> Self {
+    pub(super) fn new(connector: &Connector) -> Self {
+        Self::of(*connector.breaker(), schedule(connector))
+    }
+
+    fn of(rule: BreakerRule, schedule: Schedule) -> Self {
         Self {
             rule,
+            schedule,
             streak: Mutex::default(),
-            open: AtomicBool::new(false),
+            open: AtomicU8::new(code(None)),
+            probe_at: AtomicI64::new(0),
         }
     }
 
@@ -110,6 +143,11 @@ impl Breaker {
         let mut streak = self.streak();
         match sign {
             Sign::None | Sign::Odd => return false,
+            Sign::TooMany(_) => {
+                *streak = Streak::default();
+                self.open.store(code(Some(sign.kind())), Ordering::Release);
+                return true;
+            }
             Sign::Alive => {
                 if streak.failures > 0 {
                     *streak = Streak::default();
@@ -129,17 +167,33 @@ impl Breaker {
         }
         // Those that follow need not say it again.
         *streak = Streak::default();
-        self.open.store(true, Ordering::Release);
+        self.open.store(code(Some(sign.kind())), Ordering::Release);
         true
     }
 
     /// Returns whether the breaker is open, as far as this process knows.
     pub(super) fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
+        self.open.load(Ordering::Acquire) != code(None)
+    }
+
+    /// Returns how long it is at `now_ms` until somebody may probe, a moment at least; the longest
+    /// time when the breaker is closed.
+    pub(super) fn probe_in(&self, now_ms: i64) -> Duration {
+        let wait_ms = self.probe_at.load(Ordering::Relaxed) - now_ms;
+        match self.is_open() {
+            true => Duration::from_millis(wait_ms.max(MOMENT_MS) as u64),
+            false => Duration::MAX,
+        }
+    }
+
+    /// Takes over when the next probe may begin, ms since 1970.
+    pub(super) fn expect_probe(&self, probe_at: i64) {
+        self.probe_at.store(probe_at, Ordering::Relaxed);
     }
 
     /// Takes over what the store says; returns whether it is news.
-    pub(super) fn is_news(&self, open: bool) -> bool {
+    pub(super) fn is_news(&self, open: Option<OutageKind>) -> bool {
+        let open = code(open);
         if self.open.swap(open, Ordering::AcqRel) == open {
             return false;
         }
@@ -147,8 +201,12 @@ impl Breaker {
         true
     }
 
-    /// Returns how long nothing is sent after so many probes without success, in milliseconds.
-    pub(super) fn pause_ms(&self, probes: i64) -> i64 {
+    /// Returns how long nothing is sent after `sign` and so many probes without success, in
+    /// milliseconds.
+    pub(super) fn pause_ms(&self, sign: Sign, probes: i64) -> i64 {
+        if let Sign::TooMany(too_many) = sign {
+            return too_many.rest(&self.schedule, probes).as_millis() as i64;
+        }
         let doublings = probes.clamp(0, DOUBLINGS_MAX);
         let pause_ms = self.rule.pause_ms.saturating_mul(1 << doublings);
         i64::try_from(pause_ms.min(self.rule.pause_max_ms)).unwrap_or(i64::MAX / 2)
@@ -166,12 +224,19 @@ mod tests {
     use crate::deliver::session::LoginRefused;
 
     fn breaker() -> Breaker {
-        Breaker::new(BreakerRule {
+        let rule = BreakerRule {
             failures: 3,
             pause_ms: 1_000,
             pause_max_ms: 5_000,
-        })
+        };
+        Breaker::of(rule, SCHEDULE)
     }
+
+    const SCHEDULE: Schedule = Schedule {
+        base: Duration::from_secs(4),
+        factor: 2.0,
+        max: Duration::from_secs(60),
+    };
 
     fn id(text: &str) -> DeliveryId {
         DeliveryId::from(text.to_owned())
@@ -219,27 +284,57 @@ mod tests {
             failures: 0,
             ..BreakerRule::default()
         };
-        let breaker = Breaker::new(rule);
+        let breaker = Breaker::of(rule, SCHEDULE);
         assert!((0..100).all(|_| !breaker.note(Sign::Out, &id("a"))));
+        let too_many = Sign::TooMany(TooMany::new(None));
+        assert!(breaker.note(too_many, &id("a")), "but for being asked to");
+    }
+
+    #[test]
+    fn one_that_was_told_that_there_are_too_many_stops_all() {
+        let breaker = breaker();
+        let too_many = |wait_ms| Sign::TooMany(TooMany::new(wait_ms));
+        assert!(!breaker.note(Sign::Out, &id("a")));
+        assert!(breaker.note(too_many(Some(7_000)), &id("b")));
+        assert!(breaker.is_open());
+        assert!(
+            breaker.note(too_many(Some(9_000)), &id("c")),
+            "it may ask for more"
+        );
+        assert!(breaker.is_news(None));
+        assert!(!breaker.note(Sign::Out, &id("a")));
+        assert!(!breaker.note(Sign::Out, &id("a")), "counted anew");
+        assert_eq!(breaker.pause_ms(too_many(Some(7_000)), 5), 7_000);
+        assert!((2_000..=4_000).contains(&breaker.pause_ms(too_many(None), 0)));
+        assert!((8_000..=16_000).contains(&breaker.pause_ms(too_many(None), 2)));
     }
 
     #[test]
     fn what_the_store_says_counts_and_starts_the_count_anew() {
         let breaker = breaker();
-        assert!(!breaker.is_news(false));
-        assert!(breaker.is_news(true));
-        assert!(breaker.is_open() && !breaker.is_news(true));
+        assert!(!breaker.is_news(None));
+        let out = Some(OutageKind::Out);
+        assert!(breaker.is_news(out));
+        assert!(breaker.is_open() && !breaker.is_news(out));
+        assert!(
+            breaker.is_news(Some(OutageKind::TooMany)),
+            "another trouble"
+        );
         assert!(!breaker.note(Sign::Out, &id("a")));
         assert!(!breaker.note(Sign::Out, &id("b")));
-        assert!(breaker.is_news(false));
+        breaker.expect_probe(5_000);
+        assert_eq!(breaker.probe_in(4_000), Duration::from_secs(1));
+        assert_eq!(breaker.probe_in(9_000).as_millis(), MOMENT_MS as u128);
+        assert!(breaker.is_news(None));
+        assert_eq!(breaker.probe_in(4_000), Duration::MAX);
         assert!(!breaker.note(Sign::Out, &id("c")), "counted anew");
     }
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let pauses: Vec<i64> = (0..5).map(|probes| breaker().pause_ms(probes)).collect();
+        let pauses: Vec<i64> = (0..5).map(|it| breaker().pause_ms(Sign::Out, it)).collect();
         assert_eq!(pauses, [1_000, 2_000, 4_000, 5_000, 5_000]);
-        assert_eq!(breaker().pause_ms(i64::MAX), 5_000);
+        assert_eq!(breaker().pause_ms(Sign::Odd, i64::MAX), 5_000);
     }
 
     #[test]
@@ -252,13 +347,15 @@ mod tests {
                     code: None,
                     message: None,
                     captured: serde_json::Map::new(),
-                    retry_after_ms: None,
+                    retry_after_ms: Some(7_000),
                 },
             })
         };
-        for verdict in [Verdict::Ok, Verdict::Reject, Verdict::RateLimited] {
+        for verdict in [Verdict::Ok, Verdict::Reject] {
             assert_eq!(judged(verdict), Sign::Alive, "{verdict:?}");
         }
+        let too_many = Sign::TooMany(TooMany::new(Some(7_000)));
+        assert_eq!(judged(Verdict::RateLimited), too_many);
         assert_eq!(judged(Verdict::Retry), Sign::Ailing);
         assert_eq!(judged(Verdict::Auth), Sign::Out);
         assert_eq!(judged(Verdict::Unknown), Sign::Odd);
@@ -270,14 +367,21 @@ mod tests {
         assert_eq!(unanswered(SendError::NotSent(text())), Sign::Out);
         assert_eq!(unanswered(SendError::Lost(text())), Sign::Ailing);
         assert_eq!(unanswered(SendError::RedirectRefused(text())), Sign::Odd);
-        let refused = |is_old| {
+        let refused = |is_old, too_many| {
             Sign::of(&Ended::NoSession(LoginRefused {
                 problem: text(),
                 try_at_ms: 0,
                 is_old,
+                too_many,
             }))
         };
-        assert_eq!((refused(false), refused(true)), (Sign::Out, Sign::Odd));
+        assert_eq!(refused(false, None), Sign::Out);
+        assert_eq!(refused(false, Some(TooMany::new(Some(7_000)))), too_many);
+        assert_eq!(
+            refused(true, Some(TooMany::new(None))),
+            Sign::Odd,
+            "told before"
+        );
         assert_eq!(Sign::of(&Ended::LeaseLost), Sign::None);
     }
 }

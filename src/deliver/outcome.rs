@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The longest wait that a platform may ask for: an absurd `Retry-After` must not put a delivery off
 /// for years.
-const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Code of a request that is not the one that was sent before.
 pub(super) const BYTES_DIFFER: &str = "bytes_differ";
@@ -36,6 +36,17 @@ impl Cause {
             code: code.to_owned(),
             text: text.into(),
         }
+    }
+
+    /// Returns it in one line, each word once.
+    pub(super) fn in_one_line(&self) -> String {
+        let mut told: Vec<&str> = Vec::new();
+        for word in [&self.stage, &self.class, &self.code, &self.text] {
+            if !word.is_empty() && !told.contains(&word.as_str()) {
+                told.push(word);
+            }
+        }
+        told.join(" ")
     }
 
     /// Returns the key of the failures with the same cause: ids and digits do not count.
@@ -77,6 +88,19 @@ pub(super) enum Ruling {
     Failed(Cause),
     /// Somebody else holds the delivery.
     LeaseLost,
+}
+
+impl Ruling {
+    /// Returns why it was no success, if anything is said about that.
+    pub(super) fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Unknown(cause)
+            | Self::Again { cause, .. }
+            | Self::Later { cause, .. }
+            | Self::Failed(cause) => Some(cause),
+            Self::Done | Self::Duplicate | Self::LeaseLost => None,
+        }
+    }
 }
 
 /// Reads the ending of `operation`.
@@ -154,6 +178,41 @@ fn judged(step: &str, judgement: Judgement, may_have_acted: bool, settle: Durati
     }
 }
 
+/// Returns when `connector` wants to be tried again.
+pub(super) fn schedule(connector: &Connector) -> Schedule {
+    let retry = connector.retry();
+    Schedule {
+        base: Duration::from_millis(retry.base_ms),
+        factor: retry.factor,
+        max: Duration::from_millis(retry.max_ms),
+    }
+}
+
+/// Returns the row of a delivery to which the platform has said "too many requests": no try is
+/// lost, but it does not wait for ever. `age_ms` is for how long it has been tried.
+pub(super) fn not_so_fast(
+    connector: &Connector,
+    claim: &Claim,
+    cause: &Cause,
+    wait: Duration,
+    in_doubt: bool,
+    (age_ms, now_ms): (i64, i64),
+) -> Settled {
+    if age_ms / 1_000 >= connector.retry().age_max_s {
+        let text = format!("期限已过，平台仍要求放慢：{}", cause.text);
+        let cause = Cause {
+            text,
+            ..cause.clone()
+        };
+        return cause.failed(&connector.id, in_doubt);
+    }
+    Settled::Retry {
+        due_at: due_again(connector, claim, wait, now_ms),
+        counts: false,
+        in_doubt,
+    }
+}
+
 /// Returns the row of a delivery that is to be tried again, or, when its patience is at an end,
 /// of one that needs a person. `age_ms` is for how long it has been tried.
 pub(super) fn again(
@@ -179,13 +238,7 @@ pub(super) fn again(
 
 /// Returns when `claim` is tried again, `wait` or more from now.
 pub(super) fn due_again(connector: &Connector, claim: &Claim, wait: Duration, now_ms: i64) -> i64 {
-    let retry = connector.retry();
-    let schedule = Schedule {
-        base: Duration::from_millis(retry.base_ms),
-        factor: retry.factor,
-        max: Duration::from_millis(retry.max_ms),
-    };
-    let delay = schedule.delay(usize::try_from(claim.tries).unwrap_or(0));
+    let delay = schedule(connector).delay(usize::try_from(claim.tries).unwrap_or(0));
     now_ms + waits(wait, delay).as_millis() as i64
 }
 

@@ -119,7 +119,7 @@ impl Sender {
             )?,
             sessions: Sessions::default(),
             pace: Pace::new(&connector, share, surroundings.shutdown.clone()),
-            breaker: Breaker::new(*connector.breaker()),
+            breaker: Breaker::new(&connector),
             overtaken_at: AtomicI64::new(0),
             in_hand: Arc::new(Semaphore::new(limits.concurrency * IN_HAND_PER_FLIGHT)),
             alone: Alone::default(),
@@ -131,7 +131,7 @@ impl Sender {
 
     /// Sends until shutdown; then finishes what is in flight and hands back the rest.
     pub(super) async fn run(self: Arc<Self>) {
-        self.show(false);
+        self.show(None);
         let following = tokio::spawn({
             let sender = Arc::clone(&self);
             let shares = sender.surroundings.shares.clone();
@@ -255,9 +255,10 @@ impl Sender {
         let shutdown = &self.surroundings.shutdown;
         while !shutdown.is_cancelled() && self.passage().await.is_none() {
             self.surroundings.queue.rest(&self.connector.id);
+            let probe_in = self.breaker.probe_in(now_ms()).min(PAUSE_CHECK);
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = tokio::time::sleep(PAUSE_CHECK) => {}
+                () = tokio::time::sleep(probe_in) => {}
             }
         }
     }
@@ -452,11 +453,16 @@ impl Sender {
             return true;
         }
         let attempted = attempt(self, claim, *is_probe).await;
+        // Before the next one may fly: it must not if this one was told so.
+        let opens = match &attempted {
+            Ok(Some(attempted)) => self.hear(claim, attempted.sign, *is_probe),
+            _ => false,
+        };
         // The platform has answered: its limit does not count the commit of the outcome.
         drop(in_flight);
         match attempted {
             Ok(Some(attempted)) => {
-                self.heed(claim, &attempted, *is_probe).await;
+                self.heed(&attempted, *is_probe, opens).await;
                 let settlement = attempted.settlement;
                 note(&self.connector.id, claim, &settlement.outcome);
                 reach(Point::SettleBegins);

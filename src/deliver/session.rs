@@ -3,6 +3,7 @@
 //! A refused login is not repeated by every delivery that waits, which would lock the account:
 //! all of them are told when the next login will be tried.
 
+use super::too_many::TooMany;
 use super::transport::Transport;
 use crate::backoff::Schedule;
 use crate::clock::now_ms;
@@ -41,6 +42,8 @@ pub(super) struct LoginRefused {
     pub(super) try_at_ms: i64,
     /// Whether it was told before and nothing was asked of the platform for it.
     pub(super) is_old: bool,
+    /// What the platform asks for when it says "too many"; none otherwise.
+    pub(super) too_many: Option<TooMany>,
 }
 
 const LOGIN_SCHEDULE: Schedule = Schedule {
@@ -94,11 +97,18 @@ impl Sessions {
                 Ok(current)
             }
             Err(problem) => {
-                let wait = login_wait(state.refusals);
+                // Several processes that were refused at once do not come back at once, and none
+                // comes back so soon that the account could be locked.
+                let asked = problem
+                    .too_many
+                    .and_then(TooMany::asked)
+                    .unwrap_or_default();
+                let wait = LOGIN_SCHEDULE.half_delay(state.refusals).max(asked);
                 let refused = LoginRefused {
-                    problem: connector.mask().apply(&problem),
+                    problem: connector.mask().apply(&problem.text),
                     try_at_ms: now_ms() + wait.as_millis() as i64,
                     is_old: false,
+                    too_many: problem.too_many,
                 };
                 tracing::warn!(platform = %connector.id, problem = %refused.problem, "Login to {} failed; next one in {} s", connector.id, wait.as_secs());
                 state.refusals += 1;
@@ -123,71 +133,59 @@ impl Sessions {
     }
 }
 
-/// Returns how long to wait after so many refusals before this one: between half of the step and
-/// all of it. Several processes that were refused at once do not come back at once, and none comes
-/// back so soon that the account could be locked.
-fn login_wait(refusals: usize) -> Duration {
-    let half = LOGIN_SCHEDULE.step(refusals) / 2;
-    half + half.mul_f64(rand::random::<f64>())
+/// Why there is no session, before its secrets are masked.
+struct Problem {
+    text: String,
+    /// What the platform asks for when it says "too many"; none otherwise.
+    too_many: Option<TooMany>,
 }
 
-async fn log_in(connector: &Connector, transport: &Transport) -> Result<Session, String> {
+impl<E: std::error::Error> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self {
+            text: error.to_string(),
+            too_many: None,
+        }
+    }
+}
+
+async fn log_in(connector: &Connector, transport: &Transport) -> Result<Session, Problem> {
     let allows = |url: &url::Url| connector.allows(url);
-    if let Some(request) = connector
-        .token_request()
-        .map_err(|error| error.to_string())?
-    {
-        let response = transport
-            .send(&request, allows)
-            .await
-            .map_err(|error| error.to_string())?;
-        return connector.read_token(&response, now_ms()).ok_or_else(|| {
-            format!(
+    if let Some(request) = connector.token_request()? {
+        let response = transport.send(&request, allows).await?;
+        let session = connector.read_token(&response, now_ms());
+        return session.ok_or_else(|| Problem {
+            text: format!(
                 "the token endpoint answered HTTP {} without a token",
                 response.status
-            )
+            ),
+            // RFC 6585 §4: a token endpoint has no rules that say what it means.
+            too_many: (response.status == 429)
+                .then(|| TooMany::new(response.retry_after_ms(now_ms()))),
         });
     }
     let Some(step) = connector.login_step() else {
         return Ok(Session::default());
     };
-    let request = connector
-        .request(
-            step,
-            &Facts::default(),
-            None,
-            &Session::default(),
-            &Moment::now(),
-        )
-        .map_err(|error| error.to_string())?;
-    let response = transport
-        .send(&request, allows)
-        .await
-        .map_err(|error| error.to_string())?;
+    let request = connector.request(
+        step,
+        &Facts::default(),
+        None,
+        &Session::default(),
+        &Moment::now(),
+    )?;
+    let response = transport.send(&request, allows).await?;
     let judgement = connector.judge(step, &response, now_ms());
     match judgement.verdict {
         Verdict::Ok => Ok(connector.session_of(judgement.captured, now_ms())),
-        verdict => Err(format!(
-            "the login was answered with {} {} {}",
-            verdict.as_str(),
-            judgement.code.unwrap_or_default(),
-            judgement.message.unwrap_or_default()
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logins_are_spread_and_never_come_back_at_once() {
-        for (refusals, step_s) in [(0, 1), (1, 2), (4, 16), (20, 300)] {
-            let step = Duration::from_secs(step_s);
-            let waits: Vec<Duration> = (0..200).map(|_| login_wait(refusals)).collect();
-            let (least, most) = (waits.iter().min(), waits.iter().max());
-            assert!(least.is_some_and(|it| *it >= step / 2 && *it < step * 6 / 10));
-            assert!(most.is_some_and(|it| *it <= step && *it > step * 9 / 10));
-        }
+        verdict => Err(Problem {
+            too_many: TooMany::of(&judgement),
+            text: format!(
+                "the login was answered with {} {} {}",
+                verdict.as_str(),
+                judgement.code.unwrap_or_default(),
+                judgement.message.unwrap_or_default()
+            ),
+        }),
     }
 }

@@ -3,7 +3,7 @@
 use crate::clock::{now_ms, rfc3339};
 use crate::connector::Connectors;
 use crate::queue::Queue;
-use crate::store::{Outage, PauseMode, PlatformSwitch, Store, StoreError};
+use crate::store::{Outage, OutageKind, PauseMode, PlatformSwitch, Store, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ pub struct PlatformStatus {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// `sending`, `paused`, `draining`, `maintenance`, `out`, `not_configured` or `not_loaded`.
+    /// `sending`, `paused`, `draining`, `maintenance`, `out`, `too_many_requests`,
+    /// `not_configured` or `not_loaded`.
     pub status: &'static str,
     /// The connector's version.
     pub connector_version: Option<u32>,
@@ -26,15 +27,18 @@ pub struct PlatformStatus {
     pub pause_mode: Option<PauseMode>,
     /// Requests a second that an operator allows, if less than the connector.
     pub rate_per_s: Option<i64>,
-    /// The outage that lasts, if the platform does not answer.
+    /// Why the hub itself sends nothing, if the platform does not answer or asks for fewer requests.
     pub outage: Option<OutageStatus>,
     /// State → number of deliveries.
     pub deliveries: BTreeMap<&'static str, i64>,
 }
 
-/// A platform that does not answer: nothing is sent to it until a probe is answered.
+/// A platform that does not answer, or that asks for fewer requests: nothing is sent to it until a
+/// probe is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutageStatus {
+    /// `out` or `too_many`.
+    pub kind: OutageKind,
     /// Since when (RFC 3339).
     pub since: String,
     /// What the last failure said.
@@ -52,6 +56,7 @@ impl OutageStatus {
     pub(super) fn of(outage: &Outage, waiting: i64) -> Self {
         let probing = outage.probed_by.is_some() && outage.probe_at > now_ms();
         Self {
+            kind: outage.kind,
             since: rfc3339(outage.began_at),
             cause: crate::screen::mask(&outage.cause).into_owned(),
             probes: outage.probes,
@@ -66,10 +71,27 @@ impl OutageStatus {
             None => "正在试探".to_owned(),
             Some(at) => format!("下次试探 {at}"),
         };
-        format!(
-            "平台自 {} 起没有正常应答（{}），已暂停推送；试探 {} 次未成功，{next}；{} 条等待",
-            self.since, self.cause, self.probes, self.waiting
-        )
+        match self.kind {
+            OutageKind::Out => format!(
+                "平台自 {} 起没有正常应答（{}），已暂停推送；试探 {} 次未成功，{next}；{} 条等待",
+                self.since, self.cause, self.probes, self.waiting
+            ),
+            OutageKind::TooMany => format!(
+                "平台自 {} 起要求放慢（{}），已暂停推送；连续 {} 次这样要求，{next}；{} 条等待",
+                self.since,
+                self.cause,
+                self.probes + 1,
+                self.waiting
+            ),
+        }
+    }
+
+    /// Returns the word for a platform that stands so.
+    fn as_status(&self) -> &'static str {
+        match self.kind {
+            OutageKind::Out => "out",
+            OutageKind::TooMany => "too_many_requests",
+        }
     }
 }
 
@@ -117,7 +139,7 @@ fn status_of(
     let connector = connectors.get(id);
     let maintenance = connector.and_then(|connector| connector.maintenance_until(now));
     let waiting = ["queued", "sending", "retrying"].map(|state| deliveries.get(state).copied());
-    let outage = outage.map(|it| OutageStatus::of(it, waiting.into_iter().flatten().sum::<i64>()));
+    let told = outage.map(|it| OutageStatus::of(it, waiting.into_iter().flatten().sum::<i64>()));
     let (status, reason, until) = match (connector, switch) {
         (None, _) => (
             "not_loaded",
@@ -140,8 +162,8 @@ fn status_of(
             switch.paused_until,
         ),
         _ if maintenance.is_some() => ("maintenance", "维护时段".to_owned(), maintenance),
-        _ => match &outage {
-            Some(outage) => ("out", outage.in_words(), None),
+        _ => match &told {
+            Some(it) => (it.as_status(), it.in_words(), until_asked(it.kind, outage)),
             None => ("sending", String::new(), None),
         },
     };
@@ -154,9 +176,15 @@ fn status_of(
         until: until.map(rfc3339),
         pause_mode: switch.filter(|it| it.is_paused(now)).map(|it| it.mode),
         rate_per_s: switch.and_then(|it| it.rate_per_s),
-        outage,
+        outage: told,
         deliveries,
     }
+}
+
+/// Returns until when a platform that says how long it wants to be left alone is left alone.
+fn until_asked(kind: OutageKind, outage: Option<&Outage>) -> Option<i64> {
+    let asked = outage.filter(|it| kind == OutageKind::TooMany && it.probed_by.is_none());
+    asked.map(|it| it.probe_at)
 }
 
 /// Stops sending to a platform, until `until_ms` (ms since 1970) when given. What comes in waits

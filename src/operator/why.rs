@@ -6,8 +6,8 @@ use crate::clock::{now_ms, rfc3339};
 use crate::connector::Connectors;
 use crate::record::{DeliveryState, Hold, Wanted};
 use crate::store::{
-    AttemptView, DeliveryView, HandMark, LiveReplay, PlatformSwitch, RecordState, RecordView,
-    Store, StoreError,
+    AttemptView, DeliveryView, HandMark, LiveReplay, OutageKind, PlatformSwitch, RecordState,
+    RecordView, Store, StoreError,
 };
 use serde::Serialize;
 
@@ -133,6 +133,9 @@ pub async fn why(
                 .iter()
                 .find(|(platform, _)| *platform == delivery.platform)
                 .map(|(_, outage)| outage),
+            age_max_s: connectors
+                .get(&delivery.platform)
+                .map(|connector| connector.retry().age_max_s),
             replay: store.replay_of(&delivery.id).await?,
             mark: store.hand_mark(&delivery.id).await?,
         };
@@ -205,6 +208,8 @@ struct Around<'a> {
     switch: Option<&'a PlatformSwitch>,
     /// The outage of its platform.
     outage: Option<&'a OutageStatus>,
+    /// After so many seconds since the first try a person is needed.
+    age_max_s: Option<i64>,
     /// The replay that it is in.
     replay: Option<LiveReplay>,
     /// What a person has decided about it.
@@ -350,18 +355,29 @@ fn waiting(
     around: &Around<'_>,
 ) -> Said {
     let due = delivery.due_at.map(rfc3339);
+    let kind = around.outage.map(|it| it.kind);
     let (cause, next) = match stopped {
-        Some(reason) => (reason.to_owned(), "恢复后自动继续，不计重试次数".to_owned()),
+        Some(reason) => {
+            let mut next = "恢复后自动继续，不计重试次数".to_owned();
+            if kind == Some(OutageKind::TooMany) && around.switch.is_none() {
+                next.push_str(&patience_in_words(delivery, around.age_max_s));
+            }
+            (reason.to_owned(), next)
+        }
         None => (
             otherwise,
             due.map_or_else(String::new, |at| format!("{at} 推送")),
         ),
     };
     let resume = || format!("synchub resume {}", delivery.platform);
-    let (advice, command) = match (around.switch, around.outage) {
+    let (advice, command) = match (around.switch, kind) {
         (Some(_), _) => (String::new(), resume()),
-        (None, Some(_)) => (
+        (None, Some(OutageKind::Out)) => (
             "确认平台已经恢复的，可不等试探，立即继续推送".to_owned(),
+            resume(),
+        ),
+        (None, Some(OutageKind::TooMany)) => (
+            "到时自动继续；总是这样的，请平台方放宽限制，或降低推送速度（--rate）".to_owned(),
             resume(),
         ),
         (None, None) => Default::default(),
@@ -371,6 +387,18 @@ fn waiting(
         command,
         ..Said::of(cause, next)
     }
+}
+
+/// Says when a delivery that only waits becomes a person's concern all the same.
+fn patience_in_words(delivery: &DeliveryView, age_max_s: Option<i64>) -> String {
+    let Some(age_max_s) = age_max_s else {
+        return String::new();
+    };
+    let since = delivery
+        .first_tried_at
+        .map_or_else(String::new, |at| format!("（{}）", rfc3339(at)));
+    let hours = (age_max_s + 3_599) / 3_600;
+    format!("；自首次尝试{since}起满 {hours} 小时仍未成功的转人工处理")
 }
 
 fn failed(delivery: &DeliveryView, said: &str, around: &Around<'_>) -> Said {

@@ -1,14 +1,18 @@
 //! Outages of platforms: the breaker's state over all processes.
 //!
-//! A platform whose breaker is open has one row without an end. Taking the probe moves `probe_at`
-//! beyond the time that a probe may take, in one statement that only one process can win; if that
-//! process vanishes, the next probe is due by itself. (An outage of the database is another thing:
-//! [`super::outage`].)
+//! A platform whose breaker is open has one row without an end, whether it does not answer or asks
+//! for fewer requests ([`OutageKind`]). Taking the probe moves `probe_at` beyond the time that a
+//! probe may take, in one statement that only one process can win; if that process vanishes, the
+//! next probe is due by itself. (An outage of the database is another thing: [`super::outage`].)
+//!
+//! What ended is kept, as are the pauses by operators, because neither counts towards the age of a
+//! delivery ([`Store::closed_spans`]).
 
 use super::db::{Tx, on, row};
 use super::outage::{once, read};
 use super::platform::{PlatformSwitch, SwitchRow};
 use super::{Store, StoreError};
+use serde::Serialize;
 use std::time::Duration;
 
 /// How long one of these statements may take; the next turn asks again.
@@ -17,11 +21,14 @@ const WAIT: Duration = Duration::from_secs(5);
 const KEEP_MS: i64 = 90 * 86_400_000;
 /// Longest cause that is kept, in characters.
 const CAUSE_CHARS_MAX: usize = 300;
+/// Most spans that are added up, the newest: an outage each half minute for three days.
+const SPANS_MAX: i64 = 10_000;
 
 row! {
     /// An outage that lasts.
     struct OutageRow {
         platform: String,
+        kind: String,
         began_at: i64,
         cause: String,
         probes: i64,
@@ -42,6 +49,7 @@ row! {
         rate_per_s: Option<i64>,
         changed_at: Option<i64>,
         platform: Option<String>,
+        kind: Option<String>,
         began_at: Option<i64>,
         cause: Option<String>,
         probes: Option<i64>,
@@ -50,11 +58,40 @@ row! {
     }
 }
 
-/// A platform that does not answer, since when and how it is watched.
+/// Why nothing is sent to a platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutageKind {
+    /// It does not answer, or nothing that can be used.
+    Out,
+    /// It says that it gets too many requests.
+    TooMany,
+}
+
+impl OutageKind {
+    /// Returns the word used in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::TooMany => "too_many",
+        }
+    }
+
+    fn parse(word: &str, platform: &str) -> Result<Self, StoreError> {
+        [Self::Out, Self::TooMany]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or_else(|| StoreError::corrupt("outages.kind", platform))
+    }
+}
+
+/// A platform to which nothing is sent, why, since when and how it is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outage {
     /// The platform.
     pub platform: String,
+    /// Why.
+    pub kind: OutageKind,
     /// When the breaker opened, unix milliseconds.
     pub began_at: i64,
     /// What the last failure said; secrets masked.
@@ -77,15 +114,19 @@ pub struct Standing {
 }
 
 const STANDING: &str = "SELECT p.id, p.paused, p.mode, p.pause_reason, p.paused_by, \
-     p.paused_until, p.rate_per_s, p.changed_at, o.platform, o.began_at, o.cause, o.probes, \
-     o.probe_at, o.probed_by FROM (SELECT CAST($1 AS TEXT) AS id) AS asked \
+     p.paused_until, p.rate_per_s, p.changed_at, o.platform, o.kind, o.began_at, o.cause, \
+     o.probes, o.probe_at, o.probed_by FROM (SELECT CAST($1 AS TEXT) AS id) AS asked \
      LEFT JOIN platforms p ON p.id = asked.id \
      LEFT JOIN outages o ON o.platform = asked.id AND o.ended_at IS NULL";
-const OUTAGES: &str = "SELECT platform, began_at, cause, probes, probe_at, probed_by \
+const OUTAGES: &str = "SELECT platform, kind, began_at, cause, probes, probe_at, probed_by \
      FROM outages WHERE ended_at IS NULL ORDER BY platform";
-/// The first of several processes opens it; there is one without an end at most.
-const OPEN: &str = "INSERT INTO outages (id, platform, began_at, cause, probes, probe_at) \
-     VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT DO NOTHING";
+/// The first of several processes opens it; there is one without an end at most. One that asks for
+/// more time than another who heard "too many" gets it.
+const OPEN: &str = "INSERT INTO outages (id, platform, kind, began_at, cause, probes, probe_at) \
+     VALUES ($1, $2, $3, $4, $5, 0, $6) ON CONFLICT (platform) WHERE ended_at IS NULL \
+     DO UPDATE SET probe_at = excluded.probe_at \
+     WHERE outages.kind = 'too_many' AND excluded.kind = 'too_many' \
+     AND outages.probed_by IS NULL AND outages.probe_at < excluded.probe_at RETURNING id";
 const FORGET: &str = "DELETE FROM outages WHERE platform = $1 AND began_at < $2 AND ended_at < $2";
 const TAKE_PROBE: &str = "UPDATE outages SET probe_at = $1, probed_by = $2 \
      WHERE platform = $3 AND ended_at IS NULL AND probe_at <= $4";
@@ -95,12 +136,19 @@ const RETURN_PROBE: &str = "UPDATE outages SET probe_at = $1, probed_by = NULL \
      WHERE platform = $2 AND ended_at IS NULL AND probed_by = $3";
 const END: &str = "UPDATE outages SET ended_at = $1, ended_by = $2, probed_by = NULL \
      WHERE platform = $3 AND ended_at IS NULL";
-const OUT_MS: &str = "SELECT CAST(COALESCE(SUM(COALESCE(ended_at, $3) \
-     - CASE WHEN began_at > $2 THEN began_at ELSE $2 END), 0) AS BIGINT) FROM outages \
-     WHERE platform = $1 AND began_at < $3 AND COALESCE(ended_at, $3) > $2";
+/// A pause ends when somebody resumes, or pauses anew.
+const BEGIN_PAUSE: &str = "INSERT INTO pauses (id, platform, began_at, ended_at) \
+     VALUES ($1, $2, $3, $4)";
+const END_PAUSE: &str = "UPDATE pauses SET ended_at = $1 \
+     WHERE platform = $2 AND (ended_at IS NULL OR ended_at > $1)";
+const FORGET_PAUSES: &str = "DELETE FROM pauses WHERE platform = $1 AND ended_at < $2";
+const CLOSED_SPANS: &str = "SELECT began_at, COALESCE(ended_at, $3) FROM ( \
+     SELECT began_at, ended_at FROM outages WHERE platform = $1 AND kind = 'out' \
+     UNION ALL SELECT began_at, ended_at FROM pauses WHERE platform = $1) AS closed \
+     WHERE began_at < $3 AND COALESCE(ended_at, $3) > $2 ORDER BY began_at DESC LIMIT $4";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 9] = [
+pub(super) const SHARED: [&str; 12] = [
     STANDING,
     OUTAGES,
     OPEN,
@@ -109,7 +157,10 @@ pub(super) const SHARED: [&str; 9] = [
     PUT_OFF,
     RETURN_PROBE,
     END,
-    OUT_MS,
+    BEGIN_PAUSE,
+    END_PAUSE,
+    FORGET_PAUSES,
+    CLOSED_SPANS,
 ];
 
 impl Store {
@@ -129,29 +180,32 @@ impl Store {
         let rows: Vec<OutageRow> = read!(self, "read outages", |c| sqlx::query_as(OUTAGES)
             .fetch_all(c)
             .await)?;
-        Ok(rows.into_iter().map(Outage::from).collect())
+        rows.into_iter().map(OutageRow::understand).collect()
     }
 
     /// Opens the breaker of `platform`; returns whether it was closed until now. The first probe
-    /// may begin at `probe_at`.
+    /// may begin at `probe_at`, or later when another process has heard so.
     pub async fn begin_outage(
         &self,
         platform: &str,
+        kind: OutageKind,
         cause: &str,
-        now: i64,
-        probe_at: i64,
+        (now, probe_at): (i64, i64),
     ) -> Result<bool, StoreError> {
         let id = uuid::Uuid::now_v7().to_string();
         let cause = shortened(cause);
-        let opened = once!(self, WAIT, "open a breaker", |c| sqlx::query(OPEN)
-            .bind(&id)
-            .bind(platform)
-            .bind(now)
-            .bind(&cause)
-            .bind(probe_at)
-            .execute(c)
-            .await
-            .map(|done| done.rows_affected() > 0))?;
+        let found: Option<(String,)> = once!(self, WAIT, "open a breaker", |c| {
+            sqlx::query_as(OPEN)
+                .bind(&id)
+                .bind(platform)
+                .bind(kind.as_str())
+                .bind(now)
+                .bind(&cause)
+                .bind(probe_at)
+                .fetch_optional(c)
+                .await
+        })?;
+        let opened = found.is_some_and(|(found,)| found == id);
         if opened {
             once!(self, WAIT, "forget old outages", |c| sqlx::query(FORGET)
                 .bind(platform)
@@ -236,17 +290,61 @@ impl Store {
             .map(|done| done.rows_affected() > 0))
     }
 
-    /// Returns for how long, in milliseconds, the breaker of `platform` was open between `since`
-    /// and `now`.
-    pub async fn out_ms(&self, platform: &str, since: i64, now: i64) -> Result<i64, StoreError> {
-        let (sum,): (i64,) = read!(self, "add outages up", |c| sqlx::query_as(OUT_MS)
-            .bind(platform)
-            .bind(since)
-            .bind(now)
-            .fetch_one(c)
-            .await)?;
-        Ok(sum)
+    /// Returns when the hub would not send to `platform` between `since` and `now`: it did not
+    /// answer, or operators had paused it. Spans from beginning to end, the latest first; they may
+    /// overlap and reach beyond both times.
+    pub async fn closed_spans(
+        &self,
+        platform: &str,
+        since: i64,
+        now: i64,
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
+        read!(self, "read when nothing was sent", |c| sqlx::query_as(
+            CLOSED_SPANS
+        )
+        .bind(platform)
+        .bind(since)
+        .bind(now)
+        .bind(SPANS_MAX)
+        .fetch_all(c)
+        .await)
     }
+}
+
+/// Notes in the same transaction that an operator pauses `platform`, until `until` when given.
+pub(super) async fn begin_pause_in(
+    tx: &mut Tx,
+    platform: &str,
+    now: i64,
+    until: Option<i64>,
+) -> Result<(), sqlx::Error> {
+    end_pause_in(tx, platform, now).await?;
+    let id = uuid::Uuid::now_v7().to_string();
+    on!(tx, |c| {
+        sqlx::query(BEGIN_PAUSE)
+            .bind(&id)
+            .bind(platform)
+            .bind(now)
+            .bind(until)
+            .execute(&mut **c)
+            .await?;
+        sqlx::query(FORGET_PAUSES)
+            .bind(platform)
+            .bind(now - KEEP_MS)
+            .execute(&mut **c)
+            .await
+            .map(drop)
+    })
+}
+
+/// Notes in the same transaction that no pause of `platform` lasts any more.
+pub(super) async fn end_pause_in(tx: &mut Tx, platform: &str, now: i64) -> Result<(), sqlx::Error> {
+    on!(tx, |c| sqlx::query(END_PAUSE)
+        .bind(now)
+        .bind(platform)
+        .execute(&mut **c)
+        .await
+        .map(drop))
 }
 
 /// Closes the breaker of `platform` in the same transaction.
@@ -269,16 +367,17 @@ fn shortened(cause: &str) -> String {
     cause.chars().take(CAUSE_CHARS_MAX).collect()
 }
 
-impl From<OutageRow> for Outage {
-    fn from(row: OutageRow) -> Self {
-        Self {
-            platform: row.platform,
-            began_at: row.began_at,
-            cause: row.cause,
-            probes: row.probes,
-            probe_at: row.probe_at,
-            probed_by: row.probed_by,
-        }
+impl OutageRow {
+    fn understand(self) -> Result<Outage, StoreError> {
+        Ok(Outage {
+            kind: OutageKind::parse(&self.kind, &self.platform)?,
+            platform: self.platform,
+            began_at: self.began_at,
+            cause: self.cause,
+            probes: self.probes,
+            probe_at: self.probe_at,
+            probed_by: self.probed_by,
+        })
     }
 }
 
@@ -300,15 +399,19 @@ impl StandingRow {
             ),
             _ => None,
         };
-        let outage = match (self.platform, self.began_at, self.probe_at) {
-            (Some(platform), Some(began_at), Some(probe_at)) => Some(Outage {
-                platform,
-                began_at,
-                cause: self.cause.unwrap_or_default(),
-                probes: self.probes.unwrap_or_default(),
-                probe_at,
-                probed_by: self.probed_by,
-            }),
+        let outage = match (self.platform, self.kind, self.began_at, self.probe_at) {
+            (Some(platform), Some(kind), Some(began_at), Some(probe_at)) => Some(
+                OutageRow {
+                    platform,
+                    kind,
+                    began_at,
+                    cause: self.cause.unwrap_or_default(),
+                    probes: self.probes.unwrap_or_default(),
+                    probe_at,
+                    probed_by: self.probed_by,
+                }
+                .understand()?,
+            ),
             _ => None,
         };
         Ok(Standing { switch, outage })

@@ -1,6 +1,6 @@
 //! The switches of platforms, the counts per platform, and the rows that operators' acts leave.
 
-use super::breaker::end_in;
+use super::breaker::{begin_pause_in, end_in, end_pause_in};
 use super::db::{Tx, on, row};
 use super::outage::read;
 use super::steer::parse_state;
@@ -243,12 +243,16 @@ impl Store {
             .await
             .map(drop))
         .map_err(&failed)?;
-        if !switch.paused {
+        let (id, now) = (&switch.id, switch.changed_at);
+        match switch.paused {
+            true => begin_pause_in(&mut tx, id, now, switch.paused_until).await,
             // Somebody says that it works: no probe has to be waited for.
-            end_in(&mut tx, &switch.id, actor, switch.changed_at)
-                .await
-                .map_err(&failed)?;
+            false => match end_pause_in(&mut tx, id, now).await {
+                Ok(()) => end_in(&mut tx, id, actor, now).await,
+                Err(error) => Err(error),
+            },
         }
+        .map_err(&failed)?;
         let act = Act {
             id: new_act_id(),
             at: switch.changed_at,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 13] = [
+const MIGRATIONS: [(i64, &str, &str); 14] = [
     (
         1,
         "initial",
@@ -66,6 +66,11 @@ const MIGRATIONS: [(i64, &str, &str); 13] = [
         13,
         "patience",
         include_str!("../../schemas/sql/0013_patience.sql"),
+    ),
+    (
+        14,
+        "too_many",
+        include_str!("../../schemas/sql/0014_too_many.sql"),
     ),
     (
         15,

@@ -101,8 +101,7 @@ static SETTLE: Bulk = Bulk::new(
      tries = CASE WHEN version > given.sent_version OR given.tries = 'none' THEN 0 \
      WHEN given.tries = 'more' THEN deliveries.tries + 1 ELSE deliveries.tries END, \
      first_tried_at = CASE WHEN version > given.sent_version OR given.tries = 'none' THEN NULL \
-     WHEN given.tries = 'more' THEN COALESCE(first_tried_at, given.tried_at) \
-     ELSE first_tried_at END, \
+     ELSE COALESCE(first_tried_at, given.tried_at) END, \
      progress = CASE WHEN given.state IN ('retrying', 'resting', 'failed') \
      AND version = given.sent_version THEN COALESCE(given.progress, deliveries.progress) \
      ELSE NULL END, \
@@ -364,7 +363,7 @@ fn settle_cells<'a>(settlement: &'a Settlement, progress: &'a Option<String>) ->
         effect.due_at,
         effect.settles,
         effect.tries,
-        settlement.attempt.started_at,
+        effect.tried_at,
         effect.shows,
         effect.remote_id,
         effect.remote_url,

@@ -30,5 +30,6 @@ mod samples;
 mod servers;
 mod story;
 mod switches;
+mod too_many;
 mod trouble;
 mod verify;

@@ -2,6 +2,7 @@
 
 use crate::hub::{ALL, Hub, Platforms, entry_for_all, eventually, project, shows_once};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// One without a login and without a read-back, so that each request is for a record.
 const PLATFORM: &str = ALL[2];
@@ -29,20 +30,25 @@ async fn count(hub: &Hub, states: &[&str]) -> i64 {
         .sum()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_maintenance_window_costs_no_try() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let site = folder.path().join(PLATFORM);
+/// Starts a hub with the platform's connector, with `more` at the end of it.
+fn hub_with(folder: &Path, platforms: &Platforms, more: &str) -> Hub {
+    let site = folder.join(PLATFORM);
     crate::conform::copy_folder(&project().join("connectors").join(PLATFORM), &site);
     let manifest = site.join("connector.toml");
     let text = std::fs::read_to_string(&manifest).expect("readable");
-    let always = "[[maintenance.windows]]\nfrom = \"00:00\"\nto = \"00:00\"\n";
-    std::fs::write(&manifest, format!("{text}\n{always}")).expect("written");
-
-    let platforms = Platforms::start(&["--review-ms", "0"]);
+    std::fs::write(&manifest, format!("{text}\n{more}")).expect("written");
     let mut hub = Hub::prepare(crate::backend::Backend::chosen(), &platforms.environment);
-    let dirs = format!("connectors,{}", folder.path().display());
+    let dirs = format!("connectors,{}", folder.display());
     assert!(hub.run_with("SYNCHUB__CONNECTORS__DIR", &dirs));
+    hub
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_maintenance_window_costs_no_try() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let always = "[[maintenance.windows]]\nfrom = \"00:00\"\nto = \"00:00\"\n";
+    let platforms = Platforms::start(&["--review-ms", "0"]);
+    let mut hub = hub_with(folder.path(), &platforms, always);
     let record = id_of(&hub.submit(&entry_for_all("OA-1", 1)).await);
     shows_once(&platforms, ALL[1], &record, 1).await;
     let (_, list) = hub.get("/v1/platforms").await;
@@ -102,10 +108,11 @@ async fn a_unit_with_many_entries_does_not_hold_back_one_of_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_always_fail_do_not_keep_others_from_their_turn() {
+    let folder = tempfile::tempdir().expect("a folder");
     let platforms = Platforms::start(&["--review-ms", "0"]);
-    let hub = Hub::start(&platforms.environment);
+    let hub = hub_with(folder.path(), &platforms, "[breaker]\nfailures = 0\n");
     platforms
-        .misbehave(PLATFORM, json!({"mode": "too_many", "times": 200}))
+        .misbehave(PLATFORM, json!({"mode": "error_500", "times": 200}))
         .await;
     // All of them fail, come back, and fail again; none of them is an outage.
     for number in 0..60 {

@@ -5,7 +5,7 @@ use super::Sender;
 use crate::clock::now_ms;
 use crate::deliver::attempt::Attempted;
 use crate::deliver::breaker::Sign;
-use crate::store::{Claim, Outage, Passage, PauseMode, Standing};
+use crate::store::{Claim, Outage, OutageKind, Passage, PauseMode, Standing};
 
 /// A probe that nobody took for so long means that nothing waits there: whoever looks at what is
 /// shown may find out that the platform is back.
@@ -96,15 +96,23 @@ impl Sender {
             Ok(standing) => {
                 let switch = standing.switch.as_ref();
                 self.pace.cap(switch.and_then(|it| it.rate_per_s));
-                if self.breaker.is_news(standing.outage.is_some()) {
-                    self.show(standing.outage.is_some());
+                let outage = standing.outage.as_ref();
+                if let Some(outage) = outage {
+                    self.breaker.expect_probe(outage.probe_at);
                 }
+                self.take_over_breaker(outage.map(|it| it.kind));
                 Some(standing)
             }
             Err(error) => {
                 tracing::warn!(%error, platform = %self.connector.id, "Cannot read how {} stands", self.connector.id);
                 None
             }
+        }
+    }
+
+    fn take_over_breaker(&self, kind: Option<OutageKind>) {
+        if self.breaker.is_news(kind) {
+            self.show(kind);
         }
     }
 
@@ -139,56 +147,88 @@ impl Sender {
         }
     }
 
-    /// Tells the breaker how an attempt at `claim` ended.
-    pub(super) async fn heed(&self, claim: &Claim, attempted: &Attempted, is_probe: bool) {
-        match (is_probe, attempted.sign) {
+    /// Tells the breaker how an attempt at `claim` ended; returns whether it has to be opened.
+    pub(super) fn hear(&self, claim: &Claim, sign: Sign, is_probe: bool) -> bool {
+        !is_probe && self.breaker.note(sign, &claim.delivery)
+    }
+
+    /// Lets all processes know what an attempt told of the platform.
+    pub(super) async fn heed(&self, attempted: &Attempted, is_probe: bool, opens: bool) {
+        let sign = attempted.sign;
+        match (is_probe, sign) {
             (true, Sign::None) => self.return_probe().await,
             (true, Sign::Alive) => self.answered().await,
-            (true, Sign::Out | Sign::Ailing | Sign::Odd) => {
-                self.put_probe_off(&attempted.cause()).await;
+            (true, Sign::Out | Sign::Ailing | Sign::Odd | Sign::TooMany(_)) => {
+                self.not_yet(sign, &attempted.cause()).await;
             }
-            (false, sign) => {
-                if self.breaker.note(sign, &claim.delivery) {
-                    self.open(&attempted.cause()).await;
-                }
-            }
+            (false, _) if opens => self.open(sign, &attempted.cause()).await,
+            (false, _) => {}
         }
     }
 
-    async fn open(&self, cause: &str) {
+    /// Opens the breaker for everybody.
+    pub(super) async fn open(&self, sign: Sign, cause: &str) {
         let platform = &self.connector.id;
-        let (now, pause_ms) = (now_ms(), self.breaker.pause_ms(0));
-        self.show(true);
+        let (now, pause_ms, kind) = (now_ms(), self.breaker.pause_ms(sign, 0), sign.kind());
         let opened = self
             .store
-            .begin_outage(platform, cause, now, now + pause_ms)
+            .begin_outage(platform, kind, cause, (now, now + pause_ms))
             .await;
         match opened {
-            Ok(true) => {
-                tracing::warn!(
-                    platform,
-                    cause,
-                    pause_ms,
-                    "{platform} does not answer ({cause}): nothing is sent to it, the first probe follows in {pause_ms} ms"
-                );
+            Ok(opened) => {
+                if opened {
+                    // Who looked before it was stored may have thought that it is closed.
+                    self.take_over_breaker(Some(kind));
+                    self.show(Some(kind));
+                }
+                match (opened, kind) {
+                    // Another process has opened it, maybe for another reason.
+                    (false, _) => drop(self.standing().await),
+                    (true, OutageKind::Out) => tracing::warn!(
+                        platform,
+                        cause,
+                        pause_ms,
+                        "{platform} does not answer ({cause}): nothing is sent to it, the first probe follows in {pause_ms} ms"
+                    ),
+                    (true, OutageKind::TooMany) => tracing::warn!(
+                        platform,
+                        cause,
+                        pause_ms,
+                        "{platform} asks for fewer requests ({cause}): nothing is sent to it for {pause_ms} ms"
+                    ),
+                }
             }
-            Ok(false) => {}
             Err(error) => {
                 tracing::warn!(%error, platform, "Cannot open the breaker of {platform}; the next failures will");
             }
         }
     }
 
-    async fn put_probe_off(&self, cause: &str) {
+    /// Lets everybody know that a probe had no success.
+    pub(super) async fn not_yet(&self, sign: Sign, cause: &str) {
         let platform = &self.connector.id;
         let outage: Option<Outage> = self.standing().await.and_then(|it| it.outage);
+        let kind = sign.kind();
+        if outage.as_ref().is_some_and(|it| it.kind != kind) {
+            // It is another trouble than before, with a time of its own.
+            let owner = &self.surroundings.owner;
+            if let Err(error) = self.store.end_outage(platform, owner, now_ms()).await {
+                tracing::warn!(%error, platform, "Cannot put off the probe of {platform}; it will run out");
+                return;
+            }
+            return self.open(sign, cause).await;
+        }
         let probes = outage.map_or(1, |it| it.probes + 1);
-        let pause_ms = self.breaker.pause_ms(probes);
+        let pause_ms = self.breaker.pause_ms(sign, probes);
         let owner = &self.surroundings.owner;
         let put_off = self
             .store
             .put_probe_off(platform, owner, cause, now_ms() + pause_ms)
             .await;
+        let trouble = match kind {
+            OutageKind::Out => "still does not answer",
+            OutageKind::TooMany => "still asks for fewer requests",
+        };
         match put_off {
             Ok(()) => {
                 tracing::info!(
@@ -196,7 +236,7 @@ impl Sender {
                     cause,
                     probes,
                     pause_ms,
-                    "{platform} still does not answer ({cause}): the next probe follows in {pause_ms} ms"
+                    "{platform} {trouble} ({cause}): the next probe follows in {pause_ms} ms"
                 );
             }
             Err(error) => {
@@ -211,8 +251,7 @@ impl Sender {
         let owner = &self.surroundings.owner;
         match self.store.end_outage(platform, owner, now_ms()).await {
             Ok(ended) => {
-                self.breaker.is_news(false);
-                self.show(false);
+                self.take_over_breaker(None);
                 if ended {
                     tracing::info!(platform, "{platform} answers again; what waited is sent");
                 }
@@ -225,9 +264,14 @@ impl Sender {
     }
 
     /// Shows the breaker in the metrics.
-    pub(super) fn show(&self, open: bool) {
-        metrics::gauge!("synchub_breaker_open", "platform" => self.connector.id.clone())
-            .set(if open { 1.0 } else { 0.0 });
+    pub(super) fn show(&self, open: Option<OutageKind>) {
+        for (name, kind) in [
+            ("synchub_breaker_open", OutageKind::Out),
+            ("synchub_too_many_requests", OutageKind::TooMany),
+        ] {
+            metrics::gauge!(name, "platform" => self.connector.id.clone())
+                .set(if open == Some(kind) { 1.0 } else { 0.0 });
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::deliver::attempt::facts;
 use crate::deliver::breaker::Sign;
 use crate::deliver::evidence::Evidence;
 use crate::deliver::exchange::{Exchange, Progress};
-use crate::deliver::outcome::{Ruling, ruling};
+use crate::deliver::outcome::{Cause, Ruling, ruling};
 use crate::record::{Appearance, DeliveryId, RecordId};
 use crate::store::{Claim, Look, LookOutcome, NewVerification, StoreError, Verification};
 use futures_util::stream::{self, StreamExt};
@@ -188,7 +188,9 @@ async fn look(
     let Some(claim) = sender.store.shown(&delivery).await? else {
         return Ok(Looked::NotWanted);
     };
-    let (appearance, detail) = appearance(sender, operation, &claim).await?;
+    let Some((appearance, detail)) = appearance(sender, operation, &claim).await? else {
+        return Ok(Looked::NoPlace);
+    };
     metrics::counter!("synchub_looks_total", "platform" => sender.connector.id.clone(), "found" => appearance.as_str())
         .increment(1);
     Ok(Looked::Seen(Box::new(Look {
@@ -202,14 +204,16 @@ async fn look(
     })))
 }
 
+/// Returns what is seen and what is said about it; `None` when the platform asks for fewer
+/// requests.
 async fn appearance(
     sender: &Sender,
     operation: Operation,
     claim: &Claim,
-) -> Result<(Appearance, String), StoreError> {
+) -> Result<Option<(Appearance, String)>, StoreError> {
     let record = match claim.document.json() {
         Ok(record) => record,
-        Err(error) => return Ok((Appearance::Unanswered, error.to_string())),
+        Err(error) => return Ok(Some((Appearance::Unanswered, error.to_string()))),
     };
     let progress = Progress::default();
     let mut exchange = Exchange {
@@ -225,10 +229,24 @@ async fn appearance(
         sent: None,
     };
     let ended = exchange.run(operation).await?;
-    if Sign::of(&ended) == Sign::Alive && sender.breaker.is_open() {
+    let sign = Sign::of(&ended);
+    if sign == Sign::Alive && sender.breaker.is_open() {
         sender.answered().await;
     }
-    Ok(match ruling(&sender.connector, operation, ended) {
+    let ruling = ruling(&sender.connector, operation, ended);
+    if let Sign::TooMany(_) = sign {
+        let cause = ruling.cause().map(Cause::in_one_line).unwrap_or_default();
+        // While the breaker is open, a look goes when nobody has sent a probe.
+        match sender.breaker.is_open() && sender.take_probe().await {
+            true => sender.not_yet(sign, &cause).await,
+            false => {
+                sender.hear(claim, sign, false);
+                sender.open(sign, &cause).await;
+            }
+        }
+        return Ok(None);
+    }
+    Ok(Some(match ruling {
         Ruling::Done | Ruling::Duplicate => {
             let appearance = sender.connector.appearance(operation, &exchange.facts);
             (appearance, appearance.text().to_owned())
@@ -245,5 +263,5 @@ async fn appearance(
         }
         // Nothing was claimed, so nothing can be lost.
         Ruling::LeaseLost => (Appearance::Unanswered, String::new()),
-    })
+    }))
 }

@@ -16,6 +16,8 @@ pub(super) struct Effect<'a> {
     pub(super) settles: &'static str,
     /// `none`: starts from zero; `more`: one more; `same`.
     pub(super) tries: &'static str,
+    /// When it was tried without success, counted or not; the age begins with the first time.
+    pub(super) tried_at: Option<i64>,
     /// What the platform shows now: `this` version, `nothing`, `forget` (nothing, and its id is
     /// void), or the `same` as before.
     pub(super) shows: &'static str,
@@ -92,6 +94,11 @@ pub(super) fn effect(settlement: &Settlement) -> Effect<'_> {
             Shows::Nothing => "nothing",
             Shows::Forget => "forget",
             Shows::Same => "same",
+        },
+        tried_at: match &settlement.outcome {
+            // Nobody asked the platform for it.
+            Settled::Postponed { .. } => None,
+            _ => Some(attempt.started_at),
         },
         remote_id,
         remote_url,
