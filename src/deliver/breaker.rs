@@ -7,6 +7,7 @@
 //! | closed | no row in `outages` | everything is sent; failures in a row are counted here, in memory, by each process for itself |
 //! | open | a row, its `probe_at` to come | nothing is sent; what was claimed is handed back and loses no try |
 //! | half open | a row, its `probe_at` past | the process that takes the probe in the store sends one delivery; answered: closed; not: open for twice the time, or for as long as the platform asks |
+//! | closed again | no row any more | the platform gets little at first, then more and more ([`super::pace`]) |
 //!
 //! Counting in memory costs the healthy path nothing: the store is written when the breaker opens,
 //! by a probe, and when it closes, and read where a sender reads the operators' switch anyway. A

@@ -1,6 +1,16 @@
 //! How fast this process may send to one platform: its part of the rate and of the requests in
 //! flight.
+//!
+//! # After an outage
+//! A platform that has just come back does not get the whole backlog at once. When the breaker
+//! closes, each process begins with a sixteenth of its part, one request in flight at least. Each
+//! delivery that the platform answers adds another sixteenth, so that the load doubles with each
+//! round, as in TCP's slow start; after sixteen the whole part is used again. One that it does not
+//! answer starts this anew, until the breaker opens. The load of all processes together is bounded
+//! since their parts are ([`super::share`]): nothing of it is stored, and a process that begins
+//! meanwhile begins with its whole part.
 
+use super::breaker::Sign;
 use super::share::Share;
 use crate::connector::Connector;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -10,12 +20,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+/// Steps from a careful beginning to the whole part.
+const STEPS: usize = 16;
+
 /// The limits of one sender; they follow the [`Share`] of its process.
 pub(super) struct Pace {
     rate_per_s: usize,
     concurrency: usize,
     /// Requests a second that an operator allows, over all processes; 0: no less than all.
     cap: AtomicUsize,
+    /// How much of its part this process uses, of [`STEPS`].
+    steps: AtomicUsize,
     share: Mutex<Share>,
     platform: String,
     /// None when this process must not send to the platform.
@@ -61,6 +76,7 @@ impl Pace {
             rate_per_s,
             concurrency,
             cap: AtomicUsize::new(0),
+            steps: AtomicUsize::new(STEPS),
             share: Mutex::new(share),
             platform: platform.to_owned(),
             allowance: watch::Sender::new(None),
@@ -88,9 +104,34 @@ impl Pace {
     pub(super) fn cap(&self, rate_per_s: Option<i64>) {
         let cap = rate_per_s.map_or(0, |rate| usize::try_from(rate).unwrap_or(0).max(1));
         if self.cap.swap(cap, Ordering::Relaxed) != cap {
-            let share = *self.share.lock().unwrap_or_else(PoisonError::into_inner);
-            self.allow(share);
+            self.allow_anew();
         }
+    }
+
+    /// Begins with little: the platform has just come back.
+    pub(super) fn begin_slowly(&self) {
+        self.steps.store(1, Ordering::Relaxed);
+        self.allow_anew();
+    }
+
+    /// Takes note of how the platform answers, for as long as it does not get everything.
+    pub(super) fn heed(&self, sign: Sign) {
+        let steps = self.steps.load(Ordering::Relaxed);
+        let next = match sign {
+            Sign::Alive => steps + 1,
+            Sign::Out | Sign::Ailing | Sign::TooMany(_) => 1,
+            Sign::None | Sign::Odd => steps,
+        };
+        // Of several at once one may be lost, which is slower and does no harm.
+        if steps < STEPS && next != steps {
+            self.steps.store(next, Ordering::Relaxed);
+            self.allow_anew();
+        }
+    }
+
+    fn allow_anew(&self) {
+        let share = *self.share.lock().unwrap_or_else(PoisonError::into_inner);
+        self.allow(share);
     }
 
     fn allow(&self, share: Share) {
@@ -123,8 +164,14 @@ impl Pace {
             share.of(self.concurrency, &self.platform),
         ) {
             (0, _) | (_, 0) => (0, 0),
-            parts => parts,
+            (rate_per_s, flights) => (self.carefully(rate_per_s), self.carefully(flights)),
         }
+    }
+
+    /// Returns how much of `part` is used at present.
+    fn carefully(&self, part: usize) -> usize {
+        let steps = self.steps.load(Ordering::Relaxed).min(STEPS);
+        (part * steps).div_ceil(STEPS)
     }
 
     /// Returns whether this process sends to the platform at all.
@@ -256,6 +303,44 @@ mod tests {
             let allowed = pace.allowance.borrow().as_ref().map(|it| it.rate_per_s);
             assert_eq!(allowed, Some(rate), "{cap:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_platform_that_comes_back_gets_little_and_soon_everything() {
+        let pace = pace(160, 8, Share::ALL);
+        let allowed = || {
+            let allowance = pace.allowance.borrow();
+            allowance.as_ref().map(|it| (it.rate_per_s, it.flights))
+        };
+        pace.heed(Sign::Ailing);
+        assert_eq!(allowed(), Some((160, 8)), "nothing to be careful about");
+        pace.begin_slowly();
+        let mut seen = vec![allowed()];
+        for _ in 0..4 {
+            pace.heed(Sign::Alive);
+            seen.push(allowed());
+        }
+        assert_eq!(
+            seen,
+            [(10, 1), (20, 1), (30, 2), (40, 2), (50, 3)].map(Some)
+        );
+        pace.heed(Sign::Odd);
+        assert_eq!(allowed(), Some((50, 3)));
+        pace.heed(Sign::Ailing);
+        assert_eq!(allowed(), Some((10, 1)), "anew");
+        (0..STEPS).for_each(|_| pace.heed(Sign::Alive));
+        assert_eq!(allowed(), Some((160, 8)));
+    }
+
+    #[tokio::test]
+    async fn being_careful_keeps_to_the_share_and_to_what_an_operator_allows() {
+        let pace = pace(160, 8, Share::ALL);
+        pace.begin_slowly();
+        pace.allow(Share::NONE);
+        assert!(!pace.sends());
+        pace.allow(Share::ALL);
+        pace.cap(Some(3));
+        assert_eq!(pace.parts(Share::ALL), (1, 1), "never nothing");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A platform that says "too many requests" slows the platform, not one delivery.
+//! A platform that says "too many requests" slows the platform, not one delivery, and one that
+//! comes back is not given everything at once.
 
 use crate::backend::Backend;
 use crate::hub::{ALL, Hub, Platforms, entry_for_all, eventually, project, shows_once};
@@ -200,4 +201,69 @@ async fn a_platform_that_never_says_anything_else_is_not_waited_for_for_ever() {
     let why = hub.cli_json(&["why", &records[0], "--on", PLATFORM]);
     let cause = why["platforms"][0]["cause"].as_str().expect("text");
     assert!(cause.contains("期限已过"), "{cause}");
+}
+
+/// Beginning and end of each attempt that went well, read-backs left out, by beginning.
+fn spans(attempts: &[Value]) -> Vec<(i64, i64)> {
+    let ms = |at: &Value| match at.as_str() {
+        Some(text) => text.parse().map(jiff::Timestamp::as_millisecond).ok(),
+        None => at.as_i64(),
+    };
+    let mut spans: Vec<(i64, i64)> = attempts
+        .iter()
+        .filter(|it| it["verdict"] == "ok" && it["operation"] != "read_back")
+        .map(|it| {
+            let began = ms(&it["started_at"]).expect("a time");
+            (began, began + it["duration_ms"].as_i64().expect("a number"))
+        })
+        .collect();
+    spans.sort_unstable();
+    spans
+}
+
+/// How many are in flight when each of `spans` begins, itself included.
+fn in_flight(spans: &[(i64, i64)]) -> Vec<usize> {
+    let at = |time| {
+        spans
+            .iter()
+            .filter(move |(from, to)| *from <= time && time < *to)
+    };
+    spans.iter().map(|(began, _)| at(*began).count()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_comes_back_is_given_little_at_first() {
+    let platforms = Platforms::start(&["--review-ms", "0"]);
+    let hub = Hub::start(&platforms.environment);
+    platforms
+        .misbehave(PLATFORM, json!({"mode": "error_500"}))
+        .await;
+    let records = submit(&hub, 3 * RECORDS).await;
+    eventually(|| async {
+        let status = status(&hub);
+        match status["status"] == "out" {
+            true => Ok(()),
+            false => Err(status.to_string()),
+        }
+    })
+    .await;
+    platforms
+        .misbehave(PLATFORM, json!({"mode": "slow", "ms": 100}))
+        .await;
+    for record in &records {
+        shows_once(&platforms, PLATFORM, record, 1).await;
+    }
+    let spans = eventually(|| async {
+        let spans = spans(&attempts(&deliveries(&hub, &records).await));
+        match spans.len() == records.len() {
+            true => Ok(spans),
+            false => Err(format!("{} of {}", spans.len(), records.len())),
+        }
+    })
+    .await;
+    let flying = in_flight(&spans);
+    // The probe, then one by one, then two, and in the end as many as ever.
+    assert!(flying[..3].iter().all(|it| *it == 1), "{flying:?}");
+    assert!(flying[..5].iter().all(|it| *it <= 2), "{flying:?}");
+    assert!(flying.iter().any(|it| *it > CONCURRENCY / 2), "{flying:?}");
 }

@@ -113,6 +113,9 @@ impl Sender {
     fn take_over_breaker(&self, kind: Option<OutageKind>) {
         if self.breaker.is_news(kind) {
             self.show(kind);
+            if kind.is_none() {
+                self.pace.begin_slowly();
+            }
         }
     }
 
@@ -149,6 +152,7 @@ impl Sender {
 
     /// Tells the breaker how an attempt at `claim` ended; returns whether it has to be opened.
     pub(super) fn hear(&self, claim: &Claim, sign: Sign, is_probe: bool) -> bool {
+        self.pace.heed(sign);
         !is_probe && self.breaker.note(sign, &claim.delivery)
     }
 
