@@ -17,6 +17,7 @@ mod normalise;
 mod operations;
 mod output;
 mod profile;
+mod redirect;
 mod replays;
 mod screen;
 mod serve;
@@ -88,6 +89,11 @@ enum Verb {
     Pause(operations::PauseArgs),
     /// Go on sending to a platform
     Resume(operations::ResumeArgs),
+    /// Let a platform's new connector send; what was begun ends at its old address. Only says what
+    /// would happen, until --yes
+    Redirect(redirect::RedirectArgs),
+    /// End the version that a platform had before its redirect; only says what is left, until --yes
+    Retire(redirect::RetireArgs),
     /// Look at everything a platform shall show; send again what is missing or stale
     Verify(verify::VerifyArgs),
     /// Check, test, make and try connectors
@@ -159,6 +165,8 @@ async fn carry_out(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Platforms => operations::platforms(&settings, output).await,
         Verb::Pause(args) => operations::pause(&settings, args, output).await,
         Verb::Resume(args) => operations::resume(&settings, args, output).await,
+        Verb::Redirect(args) => redirect::redirect_one(&settings, args, output).await,
+        Verb::Retire(args) => redirect::retire_one(&settings, args, output).await,
         Verb::Verify(args) => verify::verify(&settings, args, output).await,
         Verb::Connector(verb) => connectors::connector(&settings, verb, output).await,
         Verb::Profile(verb) => profile::profile(&settings, verb, output),

@@ -21,6 +21,7 @@ mod request;
 mod response;
 mod secret;
 pub mod skeleton;
+mod succession;
 mod template;
 mod unit_codes;
 
@@ -34,6 +35,7 @@ pub use registry::{Connectors, LoadFailure};
 pub use request::{Files, RenderError, Request};
 pub use response::Response;
 pub use secret::{Mask, References};
+pub use succession::Turn;
 
 use crate::record::FieldError;
 use auth::CompiledAuth;
@@ -66,6 +68,8 @@ pub struct Connector {
     mask: Mask,
     unresolved: Vec<String>,
     uses_attachment_bytes: bool,
+    /// The newest version before this one that lies beside it.
+    replaces: Option<u32>,
 }
 /// One thing wrong with a connector's folder, with the way to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -31,7 +31,8 @@ use crate::connector::Connectors;
 use crate::queue::{Queue, SweepOptions, sweep};
 use crate::store::Store;
 use sender::{Sender, Surroundings};
-use share::{Share, keep_share};
+use share::{Share, announce, keep_share};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -74,16 +75,15 @@ impl Deliverer {
         let (senders, keepers) = (TaskTracker::new(), TaskTracker::new());
         let owner = uuid::Uuid::now_v7().to_string();
         let (told, shares) = watch::channel(Share::ALL);
+        let (announced, ready) = watch::channel(store.is_shared());
+        let me = (owner.clone(), versions(connectors));
         if store.is_shared() {
             told.send_replace(Share::NONE);
-            let me = owner.clone();
-            keepers.spawn(keep_share(
-                store.clone(),
-                me,
-                options.beat,
-                told,
-                finished.clone(),
-            ));
+            let end = finished.clone();
+            keepers.spawn(keep_share(store.clone(), me, options.beat, told, end));
+        } else {
+            let end = finished.clone();
+            keepers.spawn(announce(store.clone(), me, options.beat, announced, end));
         }
         let surroundings = Surroundings {
             store: store.clone(),
@@ -99,7 +99,16 @@ impl Deliverer {
                 tracing::error!(platform = %connector.id, problem, "Nothing is sent to {}: {problem}", connector.id);
             }
             let sender = Sender::new(surroundings.clone(), Arc::clone(connector))?;
-            senders.spawn(Arc::new(sender).run());
+            let (mut ready, shutdown) = (ready.clone(), shutdown.clone());
+            senders.spawn(async move {
+                let begins = tokio::select! {
+                    () = shutdown.cancelled() => false,
+                    known = ready.wait_for(|it| *it) => known.is_ok(),
+                };
+                if begins {
+                    Arc::new(sender).run().await;
+                }
+            });
         }
         keepers.spawn(sweep(
             store.clone(),
@@ -130,6 +139,12 @@ impl Deliverer {
         self.finished.cancel();
         self.keepers.wait().await;
     }
+}
+
+/// Returns what a process with these connectors says of itself: platform → version, as JSON.
+fn versions(connectors: &Connectors) -> String {
+    let versions = connectors.iter().map(|it| (it.id.as_str(), it.version()));
+    serde_json::json!(versions.collect::<BTreeMap<_, _>>()).to_string()
 }
 
 /// Keeps the leases of this process valid while it lives.

@@ -12,6 +12,7 @@ mod health;
 mod operations;
 mod problem;
 mod records;
+mod redirects;
 mod replays;
 mod screening;
 mod submissions;
@@ -139,6 +140,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(operations::platforms))
         .routes(routes!(operations::pause))
         .routes(routes!(operations::resume))
+        .routes(routes!(redirects::redirect))
+        .routes(routes!(redirects::retire))
         .routes(routes!(verifications::verify))
         .routes(routes!(verifications::list))
         .routes(routes!(verifications::show))

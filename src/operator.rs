@@ -8,6 +8,7 @@ mod failures;
 mod hand;
 mod overrides;
 mod platforms;
+mod redirect;
 mod rescan;
 mod verifications;
 mod why;
@@ -17,6 +18,9 @@ pub use failures::{FailureStatus, failures};
 pub use hand::{HandError, decide};
 pub use overrides::{Desk, OverrideError, OverridePreview, OverrideRequest, override_field};
 pub use platforms::{OutageStatus, PlatformStatus, pause, platforms, resume};
+pub use redirect::{
+    RedirectError, RedirectStatus, RetireStatus, preview_redirect, preview_retire, redirect, retire,
+};
 pub use rescan::{RESCAN_PAGE_MAX, RescanPage, Suspect, rescan};
 pub use verifications::{VerifyError, verify};
 pub use why::{LastAttempt, Why, WhyPlatform, why};

@@ -10,6 +10,7 @@ mod id;
 pub mod life;
 mod state;
 mod submission;
+mod succession;
 
 pub use appearance::Appearance;
 pub use change::{FieldChange, changes};
@@ -18,6 +19,7 @@ pub use state::{DeliveryState, Wanted};
 pub use submission::{
     BodyFormat, Entry, EntryAttachment, EntryBody, EntryCredit, EntryProject, Submission,
 };
+pub use succession::{is_previous, platform_of, previous_id, previous_version};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

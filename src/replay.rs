@@ -12,7 +12,7 @@ pub use preview::{GroupCount, PlatformCount, Preview};
 
 use crate::catalogue::Catalogue;
 use crate::clock::parse_time;
-use crate::record::{DeliveryId, DeliveryState, RecordId};
+use crate::record::{DeliveryId, DeliveryState, RecordId, is_previous};
 use crate::store::{
     FreezeOutcome, NewReplay, Replay, ReplaySelection, ReplayWay, Store, StoreError,
 };
@@ -68,7 +68,7 @@ pub struct FilterRequest {
     /// The platform.
     pub platform: Option<String>,
     /// States of a delivery, separated by commas. When absent: `failed`; any, when a record or
-    /// deliveries are named; `delivered,confirmed` for a refill.
+    /// deliveries are named; `delivered,confirmed` for a refill, and `failed` as well for a move.
     pub state: Option<String>,
     /// Code or name of a unit.
     pub unit: Option<String>,
@@ -124,6 +124,9 @@ pub enum ReplayError {
     /// No share.
     #[error("stop_percent 应在 0 到 100 之间")]
     Share,
+    /// A move needs the version before.
+    #[error("搬到新地址（move）必须指定旧版本的平台，如 filter.platform = 名称@1")]
+    Move,
     /// A refill needs a platform.
     #[error("补送丢失的数据（refill）必须指定平台")]
     Refill,
@@ -253,6 +256,10 @@ fn selection_of(
     if request.way == ReplayWay::Refill && selection.platform.is_none() {
         return Err(ReplayError::Refill);
     }
+    let previous = selection.platform.as_deref().is_some_and(is_previous);
+    if request.way == ReplayWay::Move && !previous {
+        return Err(ReplayError::Move);
+    }
     Ok(with_states(selection, request.way))
 }
 
@@ -263,6 +270,11 @@ fn with_states(selection: ReplaySelection, way: ReplayWay) -> ReplaySelection {
     let states = match way {
         _ if !selection.states.is_empty() => selection.states.clone(),
         ReplayWay::Refill => vec![DeliveryState::Delivered, DeliveryState::Confirmed],
+        ReplayWay::Move => vec![
+            DeliveryState::Delivered,
+            DeliveryState::Confirmed,
+            DeliveryState::Failed,
+        ],
         ReplayWay::Current | ReplayWay::Identical if named => Vec::new(),
         ReplayWay::Current | ReplayWay::Identical => vec![DeliveryState::Failed],
     };

@@ -22,7 +22,10 @@ pub fn route(content: &Content, connectors: &Connectors) -> Routes {
     let record = as_record(content);
     let view = minijinja::Value::from(minijinja::value::Serde(&record));
     let mut routes = Routes::default();
-    for connector in connectors.iter().filter(|connector| connector.takes(&view)) {
+    for connector in connectors
+        .current()
+        .filter(|connector| connector.takes(&view))
+    {
         routes.platforms.push(connector.id.clone());
         let warnings = connector
             .contract_errors(&record)

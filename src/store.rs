@@ -25,6 +25,7 @@ mod outage;
 mod overriding;
 mod platform;
 mod record;
+mod redirect;
 mod replay;
 mod same;
 mod schema;
@@ -55,6 +56,7 @@ pub use platform::{Act, Passage, PauseMode, PlatformSwitch, StateCount};
 pub use record::{
     Lateness, PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView,
 };
+pub use redirect::{Redirect, RedirectCount, RedirectStep, Remainder};
 pub use replay::{
     FreezeOutcome, LiveReplay, NewReplay, REPLAY_MAX, Replay, ReplayFailure, ReplayItem,
     ReplayOutcomes, ReplaySelection, ReplaySkip, ReplayState, ReplayStep, ReplaySwitch, ReplayWay,

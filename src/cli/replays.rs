@@ -33,7 +33,7 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     platform: Option<String>,
     /// States of a delivery, separated by commas [default: failed; any when a record or
-    /// deliveries are named; delivered,confirmed for --way refill]
+    /// deliveries are named; delivered,confirmed for --way refill, and failed for --way move]
     #[arg(long)]
     state: Option<String>,
     /// Code or name of a unit
@@ -80,6 +80,9 @@ enum Way {
     Identical,
     /// For a platform that lost its data: looked up, created where missing
     Refill,
+    /// For a platform that moved: what its version before (PLATFORM@1) has is opened anew on the
+    /// version it has now
+    Move,
 }
 
 pub(super) async fn replay(
@@ -144,6 +147,7 @@ async fn request(store: &Store, args: ReplayArgs) -> anyhow::Result<ReplayReques
             Way::Current => ReplayWay::Current,
             Way::Identical => ReplayWay::Identical,
             Way::Refill => ReplayWay::Refill,
+            Way::Move => ReplayWay::Move,
         },
         dry_run: !args.yes,
         selection_hash: args.selection,
@@ -213,6 +217,7 @@ fn refused(error: ReplayError, typed: &str) -> anyhow::Error {
         | ReplayError::Ramp
         | ReplayError::Share
         | ReplayError::Refill
+        | ReplayError::Move
         | ReplayError::Store(_) => "`synchub replay --help` explains each option".to_owned(),
     };
     failure(error.to_string(), hint)

@@ -7,6 +7,7 @@ use super::manifest::Manifest;
 use super::secret::{Mask, References};
 use super::unit_codes::UnitCodes;
 use super::{Connector, Finding};
+use crate::record::previous_version;
 use minijinja::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,19 @@ impl Connector {
                 error.message().to_owned(),
             )]
         })?;
+
+        let named = previous_version(&id);
+        let version = manifest.connector.version;
+        if !matches!(named, Ok(named) if named.is_none_or(|it| it == version)) {
+            let problem = format!(
+                "the folder's name and the version differ: NAME@{version} is version {version} of the platform NAME, kept beside the newer one"
+            );
+            return Err(vec![finding(
+                "connector.toml",
+                "connector.version",
+                problem,
+            )]);
+        }
 
         let mut compiler = Compiler::new(dir);
         let takes = compiler.expression("connector.takes", &manifest.connector.takes);
@@ -81,6 +95,7 @@ impl Connector {
             base_url: resolved.base_url,
             mask: resolved.mask,
             unresolved: resolved.unresolved,
+            replaces: None,
         })
     }
 }

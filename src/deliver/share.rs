@@ -114,7 +114,7 @@ impl Peers {
 /// Keeps `told` true until `shutdown`, then takes this process off the list.
 pub(super) async fn keep_share(
     store: Store,
-    me: String,
+    (me, connectors): (String, String),
     beat: Duration,
     told: watch::Sender<Share>,
     shutdown: CancellationToken,
@@ -125,7 +125,7 @@ pub(super) async fn keep_share(
         let beaten = tokio::select! {
             () = shutdown.cancelled() => break,
             // A store that does not answer must not keep this process from falling silent.
-            beaten = store.beat(&me, now_ms(), beat) => beaten,
+            beaten = store.beat(&me, &connectors, now_ms(), beat) => beaten,
         };
         match beaten {
             Ok(senders) => peers.note(&senders, begun, Instant::now()),
@@ -148,6 +148,29 @@ pub(super) async fn keep_share(
     }
     if let Err(error) = store.leave(&me, now_ms(), beat).await {
         tracing::debug!(%error, "Could not take this process off the list; the others will find it dead");
+    }
+}
+
+/// Says once what the only process on a store sends with, then lets `told` know; takes it off the
+/// list at `shutdown`.
+pub(super) async fn announce(
+    store: Store,
+    (me, connectors): (String, String),
+    beat: Duration,
+    told: watch::Sender<bool>,
+    shutdown: CancellationToken,
+) {
+    while let Err(error) = store.announce_alone(&me, &connectors, now_ms(), beat).await {
+        tracing::warn!(%error, "Cannot say what this process sends with; it sends nothing until then");
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(beat) => {}
+        }
+    }
+    told.send_replace(true);
+    shutdown.cancelled().await;
+    if let Err(error) = store.leave(&me, now_ms(), beat).await {
+        tracing::debug!(%error, "Could not take this process off the list; the next one will");
     }
 }
 

@@ -77,6 +77,7 @@ fn problem(error: ReplayError) -> Problem {
         | ReplayError::Ramp
         | ReplayError::Share
         | ReplayError::Refill
+        | ReplayError::Move
         | ReplayError::Empty => Problem::bad_request("", "selection", text),
     }
 }

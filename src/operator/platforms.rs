@@ -1,11 +1,13 @@
 //! How each platform stands, and its switch.
 
 use crate::clock::{now_ms, rfc3339};
-use crate::connector::Connectors;
+use crate::connector::{Connector, Connectors, Turn};
 use crate::queue::Queue;
+use crate::record::{is_previous, platform_of};
 use crate::store::{Outage, OutageKind, PauseMode, PlatformSwitch, Store, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How a platform stands.
 #[derive(Debug, Clone, Serialize)]
@@ -15,10 +17,12 @@ pub struct PlatformStatus {
     /// Its name.
     pub name: String,
     /// `sending`, `paused`, `draining`, `maintenance`, `out`, `too_many_requests`,
-    /// `not_configured` or `not_loaded`.
+    /// `not_configured`, `not_loaded`, `awaits_redirect`, `outdated` or `retired`.
     pub status: &'static str,
     /// The connector's version.
     pub connector_version: Option<u32>,
+    /// The platform that had this version before, if this is one.
+    pub previous_of: Option<String>,
     /// What keeps it from sending, in words; empty when nothing does.
     pub reason: String,
     /// Until when (RFC 3339), if that is known.
@@ -140,7 +144,12 @@ fn status_of(
     let maintenance = connector.and_then(|connector| connector.maintenance_until(now));
     let waiting = ["queued", "sending", "retrying"].map(|state| deliveries.get(state).copied());
     let told = outage.map(|it| OutageStatus::of(it, waiting.into_iter().flatten().sum::<i64>()));
+    let turn = turn(connector, switch).filter(|it| *it != Turn::Sends);
     let (status, reason, until) = match (connector, switch) {
+        _ if turn.is_some() => {
+            let (word, reason) = turn.map(|it| out_of_turn(id, it)).unwrap_or_default();
+            (word, reason, None)
+        }
         (None, _) => (
             "not_loaded",
             "连接器没有加载，运行 synchub doctor".to_owned(),
@@ -172,6 +181,7 @@ fn status_of(
         name: connector.map_or_else(|| id.to_owned(), |it| it.name().to_owned()),
         status,
         connector_version: connector.map(|connector| connector.version()),
+        previous_of: is_previous(id).then(|| platform_of(id).to_owned()),
         reason,
         until: until.map(rfc3339),
         pause_mode: switch.filter(|it| it.is_paused(now)).map(|it| it.mode),
@@ -185,6 +195,36 @@ fn status_of(
 fn until_asked(kind: OutageKind, outage: Option<&Outage>) -> Option<i64> {
     let asked = outage.filter(|it| kind == OutageKind::TooMany && it.probed_by.is_none());
     asked.map(|it| it.probe_at)
+}
+
+/// Returns whether it is the turn of a version to send; `None` when it did not load.
+pub(super) fn turn(
+    connector: Option<&Arc<Connector>>,
+    switch: Option<&PlatformSwitch>,
+) -> Option<Turn> {
+    let is_retired = switch.is_some_and(|it| it.retired_at.is_some());
+    if is_retired {
+        // Its folder may be gone.
+        return Some(Turn::Retired);
+    }
+    let redirected_to = switch.and_then(|it| it.version);
+    connector.map(|it| it.turn(redirected_to, is_retired))
+}
+
+/// Says in a word and a sentence why a version does not send, as far as its turn decides.
+pub(super) fn out_of_turn(id: &str, turn: Turn) -> (&'static str, String) {
+    match turn {
+        Turn::AwaitsRedirect { from } => (
+            "awaits_redirect",
+            format!("等待切换：旧版本 {from} 在旁，运行 synchub redirect {id}"),
+        ),
+        Turn::Outdated { to } => (
+            "outdated",
+            format!("平台已切换到连接器版本 {to}，装载的版本较旧"),
+        ),
+        Turn::Retired => ("retired", "旧版本已停用，不再推送".to_owned()),
+        Turn::Sends => ("sending", String::new()),
+    }
 }
 
 /// Stops sending to a platform, until `until_ms` (ms since 1970) when given. What comes in waits

@@ -1,9 +1,9 @@
 //! `why`: in one screen where a record stands, the cause, what happens next, and what to do.
 
 use super::cause::{Owner, diagnose};
-use super::platforms::OutageStatus;
+use super::platforms::{OutageStatus, out_of_turn, turn};
 use crate::clock::{now_ms, rfc3339};
-use crate::connector::Connectors;
+use crate::connector::{Connectors, Turn};
 use crate::record::{DeliveryState, Hold, Wanted};
 use crate::store::{
     AttemptView, DeliveryView, HandMark, LiveReplay, OutageKind, PlatformSwitch, RecordState,
@@ -125,10 +125,10 @@ pub async fn why(
         }
         // The last of them is the newest.
         let attempts = store.attempts(&delivery.id).await?;
+        let switch = switches.iter().find(|it| it.id == delivery.platform);
         let around = Around {
-            switch: switches
-                .iter()
-                .find(|it| it.id == delivery.platform && it.is_paused(now_ms())),
+            switch: switch.filter(|it| it.is_paused(now_ms())),
+            turn: turn(connectors.get(&delivery.platform), switch),
             outage: outages
                 .iter()
                 .find(|(platform, _)| *platform == delivery.platform)
@@ -206,6 +206,8 @@ fn hold_advice(record: &RecordView) -> String {
 struct Around<'a> {
     /// The pause of its platform.
     switch: Option<&'a PlatformSwitch>,
+    /// Whether it is its version's turn, while its platform moves.
+    turn: Option<Turn>,
     /// The outage of its platform.
     outage: Option<&'a OutageStatus>,
     /// After so many seconds since the first try a person is needed.
@@ -229,6 +231,9 @@ fn on_platform(
             "平台的地址或密钥没有配置：{}",
             connector.unresolved().join("；")
         )),
+        Some(_) if around.turn.is_some_and(|it| it != Turn::Sends) => around
+            .turn
+            .map(|turn| out_of_turn(&delivery.platform, turn).1),
         Some(_) if around.switch.is_some() => around.switch.map(paused_in_words),
         Some(connector) => connector
             .maintenance_until(now_ms())
@@ -294,6 +299,9 @@ fn in_words(
 ) -> Said {
     if let Some(mark) = &around.mark {
         return decided(delivery, mark);
+    }
+    if around.turn == Some(Turn::Retired) {
+        return Said::of("平台的这个旧版本已停用", "不再推送，以平台现在的版本为准");
     }
     let due = delivery.due_at.map(rfc3339);
     let said = match &delivery.failure {

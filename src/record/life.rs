@@ -309,6 +309,28 @@ pub fn next(now: &Standing, event: Event) -> Option<Step> {
     }
 }
 
+/// Returns whether a change of the record concerns a delivery on the version that its platform had
+/// before: what is shown or waits there follows the record, but nothing begins there anew.
+pub fn concerns_previous(now: &Standing, intent: Intent, routed: bool) -> bool {
+    let takes_down = match intent {
+        Intent::Gone | Intent::Seal => true,
+        Intent::Show => !routed,
+        Intent::Hold => false,
+    };
+    match now.state {
+        DeliveryState::Withdrawn => false,
+        // It may have come through all the same, before it was moved or given up.
+        DeliveryState::Skipped => takes_down && now.ever_left,
+        DeliveryState::Held
+        | DeliveryState::Queued
+        | DeliveryState::Sending
+        | DeliveryState::Retrying
+        | DeliveryState::Delivered
+        | DeliveryState::Confirmed
+        | DeliveryState::Failed => true,
+    }
+}
+
 /// Returns the state of a delivery that begins with this change of its record.
 pub fn opened(intent: Intent) -> DeliveryState {
     match intent {

@@ -48,6 +48,8 @@ row! {
         paused_until: Option<i64>,
         rate_per_s: Option<i64>,
         changed_at: Option<i64>,
+        version: Option<i64>,
+        retired_at: Option<i64>,
         platform: Option<String>,
         kind: Option<String>,
         began_at: Option<i64>,
@@ -114,8 +116,8 @@ pub struct Standing {
 }
 
 const STANDING: &str = "SELECT p.id, p.paused, p.mode, p.pause_reason, p.paused_by, \
-     p.paused_until, p.rate_per_s, p.changed_at, o.platform, o.kind, o.began_at, o.cause, \
-     o.probes, o.probe_at, o.probed_by FROM (SELECT CAST($1 AS TEXT) AS id) AS asked \
+     p.paused_until, p.rate_per_s, p.changed_at, p.version, p.retired_at, o.platform, \
+     o.kind, o.began_at, o.cause, o.probes, o.probe_at, o.probed_by FROM (SELECT CAST($1 AS TEXT) AS id) AS asked \
      LEFT JOIN platforms p ON p.id = asked.id \
      LEFT JOIN outages o ON o.platform = asked.id AND o.ended_at IS NULL";
 const OUTAGES: &str = "SELECT platform, kind, began_at, cause, probes, probe_at, probed_by \
@@ -394,6 +396,8 @@ impl StandingRow {
                     paused_until: self.paused_until,
                     rate_per_s: self.rate_per_s,
                     changed_at,
+                    version: self.version,
+                    retired_at: self.retired_at,
                 }
                 .understand()?,
             ),

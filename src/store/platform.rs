@@ -59,6 +59,10 @@ pub struct PlatformSwitch {
     pub rate_per_s: Option<i64>,
     /// When it was last switched.
     pub changed_at: i64,
+    /// The version of the connector that the platform was last redirected to.
+    pub version: Option<i64>,
+    /// When this version of a platform was retired, if it was.
+    pub retired_at: Option<i64>,
 }
 
 /// What a sender may take.
@@ -129,6 +133,8 @@ row! {
         paused_until: Option<i64>,
         rate_per_s: Option<i64>,
         changed_at: i64,
+        version: Option<i64>,
+        retired_at: Option<i64>,
     }
 }
 
@@ -146,7 +152,7 @@ row! {
 }
 
 const SWITCHES: &str = "SELECT id, paused, mode, pause_reason, paused_by, paused_until, \
-     rate_per_s, changed_at FROM platforms ORDER BY id";
+     rate_per_s, changed_at, version, retired_at FROM platforms ORDER BY id";
 const SWITCH: &str = "INSERT INTO platforms (id, paused, mode, pause_reason, paused_by, \
      paused_until, rate_per_s, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
      ON CONFLICT (id) DO UPDATE SET paused = excluded.paused, mode = excluded.mode, \
@@ -195,6 +201,8 @@ impl Store {
             paused_until: until,
             rate_per_s: None,
             changed_at: now_ms(),
+            version: None,
+            retired_at: None,
         };
         self.switch(switch, "pause", actor, reason).await
     }
@@ -217,6 +225,8 @@ impl Store {
             paused_until: None,
             rate_per_s: rate_per_s.map(i64::from),
             changed_at: now_ms(),
+            version: None,
+            retired_at: None,
         };
         self.switch(switch, "resume", actor, reason).await
     }
@@ -337,6 +347,8 @@ impl SwitchRow {
             paused_until: self.paused_until,
             rate_per_s: self.rate_per_s,
             changed_at: self.changed_at,
+            version: self.version,
+            retired_at: self.retired_at,
         })
     }
 }

@@ -11,6 +11,7 @@ mod progress;
 mod select;
 mod step;
 mod switch;
+mod transfer;
 
 use super::db::{Tx, on, row};
 use super::outage::read;
@@ -42,6 +43,9 @@ pub enum ReplayWay {
     Identical,
     /// The platform has lost what it had: each is looked up, and created where it is missing.
     Refill,
+    /// What the version before of a platform has is opened anew on the version it has now; what is
+    /// shown by the old one stays there.
+    Move,
 }
 
 impl ReplayWay {
@@ -51,13 +55,22 @@ impl ReplayWay {
             Self::Current => "current",
             Self::Identical => "identical",
             Self::Refill => "refill",
+            Self::Move => "move",
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
-        [Self::Current, Self::Identical, Self::Refill]
+    /// Returns the word and the mark of the columns `way` and `moves`.
+    fn columns(self) -> (&'static str, bool) {
+        match self {
+            Self::Current | Self::Identical | Self::Refill => (self.as_str(), false),
+            Self::Move => (Self::Current.as_str(), true),
+        }
+    }
+
+    fn parse(word: &str, moves: bool) -> Option<Self> {
+        [Self::Current, Self::Identical, Self::Refill, Self::Move]
             .into_iter()
-            .find(|way| way.as_str() == word)
+            .find(|way| way.columns() == (word, moves))
     }
 }
 
@@ -226,6 +239,7 @@ row! {
         selection_hash: Option<String>,
         platforms: String,
         way: String,
+        moves: bool,
         reason: String,
         actor: String,
         count: i64,
@@ -246,7 +260,7 @@ row! {
 
 macro_rules! replay_columns {
     () => {
-        "id, phase, phase_reason, phase_by, filter, selection_hash, platforms, way, \
+        "id, phase, phase_reason, phase_by, filter, selection_hash, platforms, way, moves, \
          reason, actor, count, rate_per_s, ramp, stop_percent, paced_at, started, ended, failed, \
          ended_before, failed_before, created_at, ended_at, result"
     };
@@ -257,8 +271,8 @@ const REPLAY: &str = concat!("SELECT ", replay_columns!(), " FROM replays WHERE 
 const REPLAYS: &str = "SELECT id FROM replays ORDER BY id DESC LIMIT $1";
 const SAME: &str = "SELECT id FROM replays WHERE selection_hash = $1 AND phase <> 'cancelled'";
 const INSERT: &str = "INSERT INTO replays (id, state, phase, live, filter, way, reason, actor, \
-     count, rate_per_s, ramp, stop_percent, paced_at, created_at) \
-     VALUES ($1, 'running', 'running', TRUE, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10)";
+     count, rate_per_s, ramp, stop_percent, paced_at, created_at, moves) \
+     VALUES ($1, 'running', 'running', TRUE, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11)";
 const FROZEN: &str =
     "UPDATE replays SET count = $2, selection_hash = $3, platforms = $4 WHERE id = $1";
 const PLATFORMS: &str = "SELECT DISTINCT d.platform FROM replay_items i \
@@ -269,12 +283,15 @@ pub(super) use select::filter_texts;
 #[cfg(test)]
 pub(super) use switch::GIVE_BACK;
 #[cfg(test)]
+pub(super) use transfer::BULKS;
+#[cfg(test)]
 pub(super) fn shared() -> Vec<&'static str> {
     [
         &[REPLAY, REPLAYS, SAME, INSERT, FROZEN, PLATFORMS][..],
         &progress::SHARED,
         &step::SHARED,
         &switch::SHARED,
+        &transfer::SHARED,
     ]
     .concat()
 }
@@ -400,12 +417,13 @@ async fn same(tx: &mut Tx, hash: &str) -> Result<Option<ReplayId>, sqlx::Error> 
 pub(super) async fn insert(tx: &mut Tx, id: &ReplayId, new: &NewReplay) -> Result<(), sqlx::Error> {
     let now = now_ms();
     let rate = new.rate_per_s.map(i64::from);
+    let (way, moves) = new.way.columns();
     // The first of a slow rate need not wait.
     let paced_at = now - rate.map_or(0, |rate| (1_000 + rate - 1) / rate.max(1));
     on!(tx, |c| sqlx::query(INSERT)
         .bind(id.as_str())
         .bind(json!(new.selection).to_string())
-        .bind(new.way.as_str())
+        .bind(way)
         .bind(&new.reason)
         .bind(&new.actor)
         .bind(rate)
@@ -413,6 +431,7 @@ pub(super) async fn insert(tx: &mut Tx, id: &ReplayId, new: &NewReplay) -> Resul
         .bind(i64::from(new.stop_percent))
         .bind(paced_at)
         .bind(now)
+        .bind(moves)
         .execute(&mut **c)
         .await
         .map(drop))
@@ -490,6 +509,7 @@ impl ReplayRow {
     }
 
     fn way(&self) -> Result<ReplayWay, StoreError> {
-        ReplayWay::parse(&self.way).ok_or_else(|| StoreError::corrupt("replays.way", &self.id))
+        ReplayWay::parse(&self.way, self.moves)
+            .ok_or_else(|| StoreError::corrupt("replays.way", &self.id))
     }
 }

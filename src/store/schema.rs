@@ -82,6 +82,11 @@ const MIGRATIONS: [(i64, &str, &str); 14] = [
         "attachments",
         include_str!("../../schemas/sql/0017_attachments.sql"),
     ),
+    (
+        18,
+        "redirects",
+        include_str!("../../schemas/sql/0018_redirects.sql"),
+    ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
 #[cfg(test)]

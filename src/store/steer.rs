@@ -3,12 +3,15 @@
 //! [`crate::record::life`] decides for each row; [`move_deliveries`] reads the rows, locked on
 //! PostgreSQL, and writes what was decided.
 
+mod relocate;
+
 use super::bulk::{Bulk, Kind, cells};
 use super::db::{Tx, row};
 use super::standby::{Handover, Lease};
 use super::{DeliveryHead, StoreError};
 use crate::record::life::{self, Due, Event, Intent, Standing};
-use crate::record::{DeliveryId, DeliveryState, RecordId, Wanted};
+use crate::record::{DeliveryId, DeliveryState, RecordId, Wanted, is_previous, platform_of};
+pub(super) use relocate::{Old, Relocated, relocate};
 use std::collections::HashMap;
 
 /// A record that has got a new version.
@@ -109,7 +112,9 @@ static OPEN: Bulk = Bulk::new(
 
 /// All texts of this file, for the test that prepares them.
 #[cfg(test)]
-pub(super) static BULKS: [&Bulk; 3] = [&OF_RECORDS, &MOVE, &OPEN];
+pub(super) fn bulks() -> Vec<&'static Bulk> {
+    [&[&OF_RECORDS, &MOVE, &OPEN][..], &relocate::BULKS].concat()
+}
 
 /// The deliveries of some records, by record and ordered by platform.
 pub(super) struct Deliveries {
@@ -201,11 +206,14 @@ pub(super) async fn move_deliveries(
 
 /// Returns where the row goes; `None` when the change does not concern it.
 fn steer(row: &DeliveryRow, change: &Change<'_>) -> Result<Option<Position>, StoreError> {
-    let event = Event::RecordChanged {
-        intent: change.intent,
-        routed: change.platforms.contains(&row.platform),
-    };
-    let step = life::next(&row.standing()?, event);
+    let (now, intent) = (row.standing()?, change.intent);
+    // Routed is the platform, whichever of its versions has the delivery.
+    let platform = platform_of(&row.platform);
+    let routed = change.platforms.iter().any(|it| it == platform);
+    if is_previous(&row.platform) && !life::concerns_previous(&now, intent, routed) {
+        return Ok(None);
+    }
+    let step = life::next(&now, Event::RecordChanged { intent, routed });
     Ok(step.map(|step| Position {
         wanted: step.wanted,
         version: match step.newest {

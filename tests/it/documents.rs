@@ -111,6 +111,8 @@ fn every_verb_takes_json_and_says_what_it_does() {
         "platforms",
         "pause",
         "resume",
+        "redirect",
+        "retire",
         "verify",
         "connector",
         "catalogue",

@@ -24,6 +24,7 @@ mod operators;
 mod patience;
 mod profiles;
 mod rabbitmq;
+mod redirect;
 mod registry;
 mod replays;
 mod samples;

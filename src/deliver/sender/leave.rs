@@ -3,6 +3,7 @@
 
 use super::Sender;
 use crate::clock::now_ms;
+use crate::connector::Turn;
 use crate::deliver::attempt::Attempted;
 use crate::deliver::breaker::Sign;
 use crate::store::{Claim, Outage, OutageKind, Passage, PauseMode, Standing};
@@ -53,6 +54,9 @@ impl Sender {
             return None;
         }
         let standing = self.standing().await?;
+        if !self.has_turn(&standing) {
+            return None;
+        }
         let due_by = match switched(&standing) {
             Passage::Closed(_) => return None,
             Passage::DueBy(due_by) => due_by,
@@ -66,6 +70,14 @@ impl Sender {
                 probe_since,
             }),
         }
+    }
+
+    /// Returns whether it is this version's turn to send, while a platform moves.
+    fn has_turn(&self, standing: &Standing) -> bool {
+        let switch = standing.switch.as_ref();
+        let redirected_to = switch.and_then(|it| it.version);
+        let is_retired = switch.is_some_and(|it| it.retired_at.is_some());
+        self.connector.turn(redirected_to, is_retired) == Turn::Sends
     }
 
     /// Returns whether what is shown may be looked at now.
@@ -83,7 +95,8 @@ impl Sender {
             // What is in hand is still sent.
             None => false,
             Some(standing) => {
-                switched(&standing) == Passage::Closed(PauseMode::Stop)
+                !self.has_turn(&standing)
+                    || switched(&standing) == Passage::Closed(PauseMode::Stop)
                     || !is_probe && standing.outage.is_some()
             }
         }

@@ -450,3 +450,23 @@ fn a_newer_version_or_a_withdrawal_is_never_dropped() {
         }
     }
 }
+
+#[test]
+fn nothing_begins_anew_on_the_version_that_a_platform_had_before() {
+    use DeliveryState as State;
+    for standing in standings() {
+        let shows = standing.shows_some;
+        for intent in [Intent::Show, Intent::Gone, Intent::Hold, Intent::Seal] {
+            for routed in [false, true] {
+                let concerned = concerns_previous(&standing, intent, routed);
+                let what = format!("{standing:?} {intent:?} {routed}");
+                let is_over = matches!(standing.state, State::Withdrawn | State::Skipped);
+                assert!(is_over || concerned, "{what}");
+                let takes_down = matches!(intent, Intent::Gone | Intent::Seal);
+                assert!(!(shows && takes_down) || concerned, "{what}");
+                let comes_back = is_over && intent == Intent::Show && routed;
+                assert!(!(comes_back && concerned), "{what}");
+            }
+        }
+    }
+}

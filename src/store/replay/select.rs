@@ -98,7 +98,9 @@ fn eligible<'a>(condition: &mut Condition<'a>, selection: &'a ReplaySelection, w
     match way {
         ReplayWay::Current => {}
         // What shall be gone has no bytes to repeat and is missed by nobody.
-        ReplayWay::Identical | ReplayWay::Refill => condition.and("d.wanted = 'shown'", []),
+        ReplayWay::Identical | ReplayWay::Refill | ReplayWay::Move => {
+            condition.and("d.wanted = 'shown'", [])
+        }
     }
     narrow(condition, selection);
 }

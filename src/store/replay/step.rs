@@ -8,6 +8,7 @@ use super::super::outage::read;
 use super::super::platform::{Act, insert_act, new_act_id};
 use super::super::{Store, StoreError};
 use super::pace::{Plan, Progress, Step, step};
+use super::transfer::transfer;
 use super::{ReplayRow, ReplayState, ReplayWay, replay_columns};
 use crate::failpoint::{Point, reach};
 use crate::record::{DeliveryId, ReplayId};
@@ -126,16 +127,16 @@ impl Store {
             now,
         );
         let mut due = Vec::new();
-        let mut started = 0;
+        let (mut started, mut skipped) = (0, 0);
         if decided.start > 0 {
             started = mark(&mut tx, id, now, decided.start)
                 .await
                 .map_err(&failed)?;
-            due = start(&mut tx, id, now, row.way()?).await.map_err(&failed)?;
+            (due, skipped) = begin(&mut tx, id, now, row.way()?).await?;
         }
         let counts = Counts {
             started,
-            ended,
+            ended: ended + skipped,
             failed: failed_again,
         };
         finish(&mut tx, id, &row, decided, counts, now)
@@ -186,6 +187,23 @@ async fn mark(tx: &mut Tx, id: &ReplayId, now: i64, count: i64) -> Result<i64, s
         .map(|done| done.rows_affected() as i64))
 }
 
+/// Makes due what was marked at `now`; returns that, and how many ended at once instead.
+async fn begin(
+    tx: &mut Tx,
+    id: &ReplayId,
+    now: i64,
+    way: ReplayWay,
+) -> Result<(Vec<DueRow>, i64), StoreError> {
+    match way {
+        ReplayWay::Move => transfer(tx, id, now).await,
+        ReplayWay::Current | ReplayWay::Identical | ReplayWay::Refill => {
+            let due = start(tx, id, now, way).await;
+            let due = due.map_err(StoreError::while_doing("step a replay"))?;
+            Ok((due, 0))
+        }
+    }
+}
+
 async fn start(
     tx: &mut Tx,
     id: &ReplayId,
@@ -193,7 +211,7 @@ async fn start(
     way: ReplayWay,
 ) -> Result<Vec<DueRow>, sqlx::Error> {
     let (resends, refills) = match way {
-        ReplayWay::Current => (false, false),
+        ReplayWay::Current | ReplayWay::Move => (false, false),
         ReplayWay::Identical => (true, false),
         ReplayWay::Refill => (true, true),
     };

@@ -32,7 +32,8 @@ const CANCEL: &str = "UPDATE replays SET state = 'cancelled', phase = 'cancelled
      phase_reason = $2, phase_by = $3, phase_at = CAST($4 AS BIGINT), \
      ended_at = CAST($4 AS BIGINT) \
      WHERE id = $1 AND phase IN ('running', 'paused', 'stopped')";
-/// What was not tried yet goes back to what it was, unless the record changed meanwhile.
+/// What was not tried yet goes back to what it was, unless the record changed meanwhile. What a
+/// replay has opened anew was nothing before, and is sent.
 pub(in crate::store) const GIVE_BACK: &str = "UPDATE deliveries SET state = i.state_before, due_at = i.due_before, \
      settled = i.settled_before, tries = i.tries_before, first_tried_at = i.first_tried_before, \
      shown_version = i.shown_before, remote_id = i.remote_id_before, \
@@ -40,11 +41,13 @@ pub(in crate::store) const GIVE_BACK: &str = "UPDATE deliveries SET state = i.st
      WHERE i.replay_id = $1 AND i.started_at IS NOT NULL AND i.outcome IS NULL \
      AND deliveries.id = i.delivery_id AND deliveries.claimed = i.claimed_before \
      AND deliveries.version = i.version_before AND deliveries.state = 'queued' \
-     AND NOT deliveries.held";
+     AND NOT deliveries.held \
+     AND NOT EXISTS (SELECT 1 FROM replays r WHERE r.id = i.replay_id AND r.moves)";
 const UNMARK: &str = "UPDATE replay_items SET started_at = NULL WHERE replay_id = $1 \
      AND started_at IS NOT NULL AND outcome IS NULL AND EXISTS (SELECT 1 FROM deliveries d \
      WHERE d.id = delivery_id AND d.claimed = claimed_before AND d.version = version_before \
-     AND d.state = state_before)";
+     AND d.state = state_before) \
+     AND NOT EXISTS (SELECT 1 FROM replays r WHERE r.id = replay_id AND r.moves)";
 const STARTED_LESS: &str = "UPDATE replays SET started = started - $2 WHERE id = $1";
 const CANCEL_ITEMS: &str = "UPDATE replay_items SET outcome = 'cancelled', ended_at = $2 \
      WHERE replay_id = $1 AND started_at IS NULL AND outcome IS NULL";

@@ -5,8 +5,8 @@ use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
     account, attachment, catalogue, claim, due, event, failure, hand, operate, overriding,
-    platform, record, replay, same, schema, sender, settle, steer, submit, trace, verification,
-    writer,
+    platform, record, redirect, replay, same, schema, sender, settle, steer, submit, trace,
+    verification, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -17,7 +17,8 @@ fn bulks() -> Vec<&'static Bulk> {
         &failure::BULKS[..],
         &overriding::BULKS[..],
         &same::BULKS[..],
-        &steer::BULKS[..],
+        &steer::bulks(),
+        &replay::BULKS[..],
         &submit::bulks(),
         &event::BULKS[..],
     ]
@@ -40,7 +41,7 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 18] = [
+    let shared: [&[&'static str]; 19] = [
         &[PING],
         &claim::SHARED,
         &due::SHARED,
@@ -56,6 +57,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &platform::SHARED,
         &breaker::SHARED,
         &record::SHARED,
+        &redirect::SHARED,
         &sender::SHARED,
         &trace::SHARED,
         &writer::SHARED,

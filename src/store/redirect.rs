@@ -1,0 +1,415 @@
+//! A platform moves to a new address: what was begun goes to the version before, and at the end
+//! that version is retired.
+//!
+//! Deliveries are moved in batches while no sender has its turn, each batch in a transaction of
+//! its own, so that millions of them keep nobody waiting; whoever asks again goes on. Only the
+//! last step, which notes the new version, gives the senders their turn. A process that still has
+//! the old version loaded would go on sending to the old address: it refuses the redirect by what
+//! it has told of itself in `senders`.
+
+use super::db::{Tx, on, row};
+use super::outage::read;
+use super::platform::{Act, insert_act, new_act_id};
+use super::steer::parse_state;
+use super::{Store, StoreError};
+use crate::clock::now_ms;
+use crate::record::{DeliveryState, platform_of};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// How many deliveries one transaction moves.
+const BATCH: i64 = 2_000;
+/// How often a step is tried that another process was in the way of.
+const TRIES_MAX: usize = 5;
+/// A process that has not told of itself for so long sends nothing any more.
+const SILENT_MS: i64 = 30_000;
+
+/// From which version of a platform to which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// The platform.
+    pub platform: String,
+    /// What its version before is called.
+    pub previous: String,
+    /// The number of that version.
+    pub from: u32,
+    /// The version of the connector now.
+    pub to: u32,
+}
+
+/// What a redirect does, in numbers of deliveries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RedirectCount {
+    /// What ends at the version before, by state.
+    pub stays: BTreeMap<&'static str, i64>,
+    /// What waits and was never tried: it goes to the new version.
+    pub goes_over: i64,
+    /// Processes that send with other versions, each with what it has loaded; while there are any,
+    /// nothing is redirected.
+    pub outdated: Vec<String>,
+}
+
+/// How far a redirect is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedirectStep {
+    /// Processes still send with other versions: nothing happened.
+    Refused(Vec<String>),
+    /// So many were moved, and there are more.
+    Moved(u64),
+    /// It is done.
+    Done(u64),
+}
+
+/// What keeps a version of a platform from being retired, in numbers of deliveries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Remainder {
+    /// A take-down that has not succeeded.
+    pub to_take_down: i64,
+    /// On its way right now.
+    pub sending: i64,
+    /// Shown, waiting or failed there, and not shown by the version that the platform has now.
+    pub only_there: i64,
+    /// Shown by both.
+    pub also_shown: i64,
+}
+
+impl Remainder {
+    /// Returns whether nothing is lost when the version is retired.
+    pub fn is_nothing(&self) -> bool {
+        (self.to_take_down, self.sending, self.only_there) == (0, 0, 0)
+    }
+}
+
+row! {
+    /// How much of a version is left, in one respect.
+    struct RemainderRow { to_take_down: i64, sending: i64, only_there: i64, also_shown: i64 }
+}
+
+/// What a sender has had, or may have had, in its hands.
+macro_rules! begun {
+    () => {
+        "(claimed > 0 OR shown_version IS NOT NULL)"
+    };
+}
+
+const COUNT_BEGUN: &str = concat!(
+    "SELECT state, COUNT(*) AS count FROM deliveries WHERE state IN ('held', 'queued', 'sending', \
+     'retrying', 'delivered', 'confirmed', 'failed', 'withdrawn', 'skipped') AND platform = $1 AND ",
+    begun!(),
+    " GROUP BY state ORDER BY state"
+);
+const COUNT_NEW: &str = concat!(
+    "SELECT COUNT(*) FROM deliveries WHERE platform = $1 AND state IN ('queued', 'held') AND NOT ",
+    begun!()
+);
+/// By state and platform, which is an index. A broker that named it for its old queue must be told
+/// anew.
+const MOVE: &str = concat!(
+    "UPDATE deliveries SET platform = $2, offered_at = NULL WHERE id IN (SELECT id \
+     FROM deliveries WHERE state = $3 AND platform = $1 AND ",
+    begun!(),
+    " LIMIT $4)"
+);
+const SENDING: &str = "SELECT id, connectors FROM senders WHERE seen_at >= $1 ORDER BY id";
+const NOTE_VERSION: &str = "INSERT INTO platforms (id, paused, mode, changed_at, version) \
+     VALUES ($1, FALSE, 'hold', $2, $3) ON CONFLICT (id) DO UPDATE SET version = excluded.version";
+const REMAINDER: &str = "SELECT \
+     CAST(COALESCE(SUM(CASE WHEN wanted = 'gone' THEN 1 ELSE 0 END), 0) AS BIGINT) AS to_take_down, \
+     CAST(COALESCE(SUM(CASE WHEN state = 'sending' THEN 1 ELSE 0 END), 0) AS BIGINT) AS sending, \
+     CAST(COALESCE(SUM(CASE WHEN wanted = 'shown' AND NOT moved THEN 1 ELSE 0 END), 0) AS BIGINT) \
+     AS only_there, \
+     CAST(COALESCE(SUM(CASE WHEN wanted = 'shown' AND moved THEN 1 ELSE 0 END), 0) AS BIGINT) \
+     AS also_shown FROM (SELECT d.state, d.wanted, EXISTS (SELECT 1 FROM deliveries n \
+     WHERE n.record_id = d.record_id AND n.platform = $2 AND n.wanted = 'shown' \
+     AND n.shown_version = d.version) AS moved \
+     FROM deliveries d WHERE d.platform = $1 AND d.state IN ('held', 'queued', 'sending', \
+     'retrying', 'delivered', 'confirmed', 'failed')) AS rest";
+const NOTE_RETIRED: &str = "INSERT INTO platforms (id, paused, mode, changed_at, retired_at) \
+     VALUES ($1, FALSE, 'hold', CAST($2 AS BIGINT), CAST($2 AS BIGINT)) \
+     ON CONFLICT (id) DO UPDATE SET retired_at = excluded.retired_at";
+/// Nothing there concerns the hub any more.
+const LET_GO: &str = "UPDATE deliveries SET state = 'withdrawn', wanted = 'gone', held = FALSE, \
+     due_at = NULL, settled = claimed, shown_version = NULL, remote_id = NULL, remote_url = NULL, \
+     updated_at = $3 WHERE id IN (SELECT id FROM deliveries WHERE state = $2 AND platform = $1 \
+     LIMIT $4)";
+
+#[cfg(test)]
+pub(super) const SHARED: [&str; 8] = [
+    COUNT_BEGUN,
+    COUNT_NEW,
+    MOVE,
+    SENDING,
+    NOTE_VERSION,
+    REMAINDER,
+    NOTE_RETIRED,
+    LET_GO,
+];
+
+impl Store {
+    /// Returns what `redirect` would do, and changes nothing.
+    pub async fn count_redirect(&self, redirect: &Redirect) -> Result<RedirectCount, StoreError> {
+        let platform = redirect.platform.as_str();
+        let stays: Vec<(String, i64)> = read!(self, "count what was begun", |c| sqlx::query_as(
+            COUNT_BEGUN
+        )
+        .bind(platform)
+        .fetch_all(c)
+        .await)?;
+        let (goes_over,): (i64,) = read!(self, "count what is new", |c| sqlx::query_as(COUNT_NEW)
+            .bind(platform)
+            .fetch_one(c)
+            .await)?;
+        let since = self.sending_since();
+        let senders: Vec<(String, String)> =
+            read!(self, "read the senders", |c| sqlx::query_as(SENDING)
+                .bind(since)
+                .fetch_all(c)
+                .await)?;
+        let stays = stays.into_iter().map(|(state, count)| {
+            let state = parse_state(&state, platform)?;
+            Ok((state.as_str(), count))
+        });
+        Ok(RedirectCount {
+            stays: stays.collect::<Result<_, StoreError>>()?,
+            goes_over,
+            outdated: outdated(&senders, redirect),
+        })
+    }
+
+    /// Takes the next step of `redirect`: moves some of what was begun to the version before; when
+    /// nothing is left, notes the new version and an act.
+    pub async fn step_redirect(
+        &self,
+        redirect: &Redirect,
+        reason: &str,
+        actor: &str,
+    ) -> Result<RedirectStep, StoreError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.try_step(redirect, reason, actor).await {
+                // Somebody settled or corrected the same deliveries.
+                Err(error) if error.is_conflict() && tries < TRIES_MAX => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_step(
+        &self,
+        redirect: &Redirect,
+        reason: &str,
+        actor: &str,
+    ) -> Result<RedirectStep, StoreError> {
+        let failed = StoreError::while_doing("redirect a platform");
+        let mut tx = self.pools().writer.begin_write().await.map_err(&failed)?;
+        let senders: Vec<(String, String)> = on!(&mut tx, |c| sqlx::query_as(SENDING)
+            .bind(self.sending_since())
+            .fetch_all(&mut **c)
+            .await)
+        .map_err(&failed)?;
+        let outdated = outdated(&senders, redirect);
+        if !outdated.is_empty() {
+            return Ok(RedirectStep::Refused(outdated));
+        }
+        let (moved, all) = move_begun(&mut tx, redirect).await.map_err(&failed)?;
+        if !all {
+            tx.commit().await.map_err(&failed)?;
+            return Ok(RedirectStep::Moved(moved));
+        }
+        let now = now_ms();
+        on!(&mut tx, |c| sqlx::query(NOTE_VERSION)
+            .bind(&redirect.platform)
+            .bind(now)
+            .bind(i64::from(redirect.to))
+            .execute(&mut **c)
+            .await
+            .map(drop))
+        .map_err(&failed)?;
+        let detail = json!({"from": redirect.from, "to": redirect.to});
+        let act = act("redirect", &redirect.platform, reason, actor, detail, now);
+        insert_act(&mut tx, &act).await.map_err(&failed)?;
+        tx.commit_act().await.map_err(&failed)?;
+        Ok(RedirectStep::Done(moved))
+    }
+
+    /// A SQLite file has one process, which takes the rows of earlier ones off the list.
+    fn sending_since(&self) -> i64 {
+        match self.is_shared() {
+            true => now_ms() - SILENT_MS,
+            false => 0,
+        }
+    }
+
+    /// Returns what is left of `previous`, a version that a platform had before.
+    pub async fn remainder(&self, previous: &str) -> Result<Remainder, StoreError> {
+        let row: RemainderRow = read!(self, "count what is left", |c| sqlx::query_as(REMAINDER)
+            .bind(previous)
+            .bind(platform_of(previous))
+            .fetch_one(c)
+            .await)?;
+        Ok(row.into())
+    }
+
+    /// Retires `previous` when nothing is lost by it, and leaves an act. Returns what was left, and
+    /// whether it is retired now.
+    pub async fn retire(
+        &self,
+        previous: &str,
+        reason: &str,
+        actor: &str,
+    ) -> Result<(Remainder, bool), StoreError> {
+        let failed = StoreError::while_doing("retire a version");
+        let mut tx = self.pools().writer.begin_write().await.map_err(&failed)?;
+        let row: RemainderRow = on!(&mut tx, |c| sqlx::query_as(REMAINDER)
+            .bind(previous)
+            .bind(platform_of(previous))
+            .fetch_one(&mut **c)
+            .await)
+        .map_err(&failed)?;
+        let left = Remainder::from(row);
+        if !left.is_nothing() {
+            return Ok((left, false));
+        }
+        let now = now_ms();
+        on!(&mut tx, |c| sqlx::query(NOTE_RETIRED)
+            .bind(previous)
+            .bind(now)
+            .execute(&mut **c)
+            .await
+            .map(drop))
+        .map_err(&failed)?;
+        let act = act("retire", previous, reason, actor, json!(left), now);
+        insert_act(&mut tx, &act).await.map_err(&failed)?;
+        tx.commit_act().await.map_err(&failed)?;
+        Ok((left, true))
+    }
+
+    /// Lets go of some of what a retired version still has; returns how many. Nothing is sent.
+    pub async fn let_go(&self, previous: &str) -> Result<u64, StoreError> {
+        let failed = StoreError::while_doing("let go of a retired version");
+        let mut tx = self.pools().writer.begin_write().await.map_err(&failed)?;
+        let mut count = 0;
+        for state in LEFT_STATES {
+            count += on!(&mut tx, |c| sqlx::query(LET_GO)
+                .bind(previous)
+                .bind(state.as_str())
+                .bind(now_ms())
+                .bind(BATCH)
+                .execute(&mut **c)
+                .await
+                .map(|done| done.rows_affected()))
+            .map_err(&failed)?;
+        }
+        tx.commit().await.map_err(&failed)?;
+        Ok(count)
+    }
+}
+
+/// What a retired version may still have; what is over stays as it is.
+const LEFT_STATES: [DeliveryState; 7] = [
+    DeliveryState::Confirmed,
+    DeliveryState::Delivered,
+    DeliveryState::Failed,
+    DeliveryState::Retrying,
+    DeliveryState::Queued,
+    DeliveryState::Held,
+    DeliveryState::Skipped,
+];
+
+/// Moves some of what was begun; returns how many, and whether that was all.
+async fn move_begun(tx: &mut Tx, redirect: &Redirect) -> Result<(u64, bool), sqlx::Error> {
+    let mut moved = 0;
+    for state in DeliveryState::ALL {
+        let count = on!(&mut *tx, |c| sqlx::query(MOVE)
+            .bind(&redirect.platform)
+            .bind(&redirect.previous)
+            .bind(state.as_str())
+            .bind(BATCH)
+            .execute(&mut **c)
+            .await?
+            .rows_affected());
+        moved += count;
+        if count as i64 == BATCH {
+            return Ok((moved, false));
+        }
+    }
+    Ok((moved, true))
+}
+
+/// Returns the processes that send to the platform with other versions than the redirect is about.
+fn outdated(senders: &[(String, String)], redirect: &Redirect) -> Vec<String> {
+    let wrong = senders.iter().filter_map(|(id, loaded)| {
+        let loaded: BTreeMap<String, u32> = serde_json::from_str(loaded).unwrap_or_default();
+        let version = loaded.get(&redirect.platform)?;
+        let before = loaded.get(&redirect.previous);
+        let is_right = *version == redirect.to && before == Some(&redirect.from);
+        (!is_right).then(|| match before {
+            None => format!("{id}: {} {version}", redirect.platform),
+            Some(before) => format!(
+                "{id}: {} {version}, {} {before}",
+                redirect.platform, redirect.previous
+            ),
+        })
+    });
+    wrong.collect()
+}
+
+fn act(
+    verb: &str,
+    target: &str,
+    reason: &str,
+    actor: &str,
+    detail: serde_json::Value,
+    now: i64,
+) -> Act {
+    Act {
+        id: new_act_id(),
+        at: now,
+        actor: actor.to_owned(),
+        verb: verb.to_owned(),
+        target: target.to_owned(),
+        reason: reason.to_owned(),
+        detail,
+    }
+}
+
+impl From<RemainderRow> for Remainder {
+    fn from(row: RemainderRow) -> Self {
+        Self {
+            to_take_down: row.to_take_down,
+            sending: row.sending,
+            only_there: row.only_there,
+            also_shown: row.also_shown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_other_versions_is_in_the_way() {
+        let redirect = Redirect {
+            platform: "gazette".into(),
+            previous: "gazette@1".into(),
+            from: 1,
+            to: 2,
+        };
+        let told = |text: &str| outdated(&[("p".to_owned(), text.to_owned())], &redirect);
+        assert!(told(r#"{"gazette": 2, "gazette@1": 1}"#).is_empty());
+        assert!(
+            told(r#"{"portal": 1}"#).is_empty(),
+            "it does not send there"
+        );
+        for wrong in [
+            r#"{"gazette": 1}"#,
+            r#"{"gazette": 2}"#,
+            r#"{"gazette": 3, "gazette@1": 1}"#,
+        ] {
+            assert_eq!(told(wrong).len(), 1, "{wrong}");
+        }
+    }
+}
