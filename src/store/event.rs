@@ -5,6 +5,7 @@
 //! the one publisher. What is written here never holds a body, and no title of a version that has
 //! not passed the gate; how an event is told is the matter of [`crate::queue`].
 
+mod hand;
 mod outbox;
 
 use super::bulk::{Bulk, Cell, Kind, cells};
@@ -18,7 +19,7 @@ use std::sync::atomic::Ordering;
 pub enum EventKind {
     /// The record has become public, for the first time or again.
     Published,
-    /// A public record has a new version.
+    /// A public record has a new version; with a delivery: its platform gets the same version anew.
     Updated,
     /// The record is withdrawn everywhere.
     Withdrawn,
@@ -115,6 +116,10 @@ pub struct DeliveryPart {
     pub failure_class: Option<String>,
     /// Code of the failure.
     pub failure_code: Option<String>,
+    /// Whether it tells of what a person decided, not of what the hub did.
+    pub by_hand: bool,
+    /// Why a person decided that it is not sent.
+    pub reason: Option<String>,
 }
 
 /// A record of which something is to be told. What it says is read from its row, so that row must
@@ -175,8 +180,11 @@ static TELL_DELIVERIES: Bulk = Bulk::new(
 
 #[cfg(test)]
 pub(super) static BULKS: [&Bulk; 2] = [&TELL_RECORDS, &TELL_DELIVERIES];
+pub(super) use hand::{Decision, tell_decision};
 #[cfg(test)]
-pub(super) use outbox::SHARED;
+pub(super) fn shared() -> Vec<&'static str> {
+    [&outbox::SHARED[..], &hand::SHARED].concat()
+}
 
 impl Store {
     /// Says whether changes made through this store from now on leave events in the outbox.

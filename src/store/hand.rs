@@ -5,6 +5,7 @@
 //! up first.
 
 use super::db::{Tx, on, row};
+use super::event::{Decision, tell_decision};
 use super::outage::read;
 use super::platform::{Act, insert_act, new_act_id};
 use super::{Store, StoreError};
@@ -132,7 +133,7 @@ const MARKED: &str = "SELECT m.verb, m.evidence, m.actor, m.at FROM hand_marks m
 pub(super) const SHARED: [&str; 8] = [EXISTS, MARK, DONE, GIVE_UP, ATTEMPT, UNDO, UNMARK, MARKED];
 
 impl Store {
-    /// Carries out what a person decides about a delivery, and leaves an act.
+    /// Carries out what a person decides about a delivery, and leaves an act and an event.
     pub async fn work_by_hand(
         &self,
         delivery: &DeliveryId,
@@ -155,6 +156,11 @@ impl Store {
             .map_err(&failed)?;
         if !changed {
             return Ok(HandOutcome::Refused);
+        }
+        if self.pools().writes_events() {
+            tell_decision(&mut tx, delivery, Decision::Work(work), now)
+                .await
+                .map_err(&failed)?;
         }
         let act = Act {
             id: new_act_id(),

@@ -5,6 +5,7 @@
 
 use super::bulk::{Bulk, Kind, cells};
 use super::db::{Tx, on, row};
+use super::event::{Decision, tell_decision};
 use super::outage::read;
 use super::platform::{Act, insert_act, new_act_id};
 use super::submit::parse_json;
@@ -140,6 +141,11 @@ impl Store {
             return Ok(false);
         }
         write(&mut tx, new, now).await.map_err(&failed)?;
+        if self.pools().writes_events() {
+            tell_decision(&mut tx, &new.delivery, Decision::Overridden, now)
+                .await
+                .map_err(&failed)?;
+        }
         let act = Act {
             id: new_act_id(),
             at: now,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All migrations in order; a test compares this with the folder.
-const MIGRATIONS: [(i64, &str, &str); 14] = [
+const MIGRATIONS: [(i64, &str, &str); 15] = [
     (
         1,
         "initial",
@@ -86,6 +86,11 @@ const MIGRATIONS: [(i64, &str, &str); 14] = [
         18,
         "redirects",
         include_str!("../../schemas/sql/0018_redirects.sql"),
+    ),
+    (
+        19,
+        "hand_events",
+        include_str!("../../schemas/sql/0019_hand_events.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

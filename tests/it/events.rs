@@ -254,3 +254,85 @@ async fn no_event_is_lost_when_rabbitmq_goes_away_or_the_hub_is_killed() {
         assert!(ids.contains(it.event["subject"].as_str().expect("text")));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs RabbitMQ; `tests/run rabbitmq` provides it"]
+async fn what_an_operator_does_by_hand_is_heard_over_rabbitmq() {
+    let url = broker_url();
+    let exchange = Exchange::new();
+    let listener = Listener::start(&url, &exchange.name, &["#"]);
+    let platforms = Platforms::start(&["--review-ms", "0"]);
+    let hub = start_hub(&platforms, &exchange, &url);
+    let mut long = entry_for_all("OA-1", 1);
+    long["entry"]["title"] = json!("题".repeat(130));
+    let id = id_of(&hub.submit(&long).await);
+    let failed = wait_for(&listener, &id, "failed", 1).await;
+    assert!(failed[0].event["data"].get("by").is_none());
+    // The command line tells as well: it writes to the same outbox.
+    let on = [
+        "OA-1",
+        "--on",
+        ALL[0],
+        "--reason",
+        "平台停用，见 13800138000",
+    ];
+    hub.cli_json(&[&["give-up"], &on[..]].concat());
+    let failed = wait_for(&listener, &id, "failed", 2).await;
+    let data = &failed[1].event["data"];
+    assert_eq!(
+        (&data["by"], &data["platform"]),
+        (&json!("hand"), &json!(ALL[0]))
+    );
+    assert_eq!(data["failure"]["class"], "given_up");
+    let reason = data["failure"]["reason"].as_str().expect("text");
+    assert!(
+        reason.starts_with("平台停用") && !reason.contains("13800138000"),
+        "{reason}"
+    );
+    hub.cli_json(&[&["undo"], &on[..]].concat());
+    let failed = wait_for(&listener, &id, "failed", 3).await;
+    assert_eq!(failed[2].event["data"]["failure"]["class"], "contract");
+    let delivery = failed[2].event["data"]["delivery_id"]
+        .as_str()
+        .expect("text")
+        .to_owned();
+    let path = format!("/v1/deliveries/{delivery}/done");
+    let (code, answer) = hub.operate(&path, json!({"evidence": "截图17"})).await;
+    assert_eq!(code, 200, "{answer:#}");
+    let by_hand = |heard: &[Heard]| {
+        let of_this = heard
+            .iter()
+            .filter(|it| it.event["data"]["delivery_id"] == *delivery);
+        of_this
+            .filter(|it| it.event["data"]["by"] == "hand")
+            .count()
+    };
+    eventually(|| async {
+        let delivered = wait_for(&listener, &id, "delivered", 1).await;
+        match by_hand(&delivered) {
+            1 => Ok(()),
+            other => Err(format!("{other} by hand")),
+        }
+    })
+    .await;
+    let shorter = [
+        "override",
+        "OA-1",
+        "--on",
+        ALL[0],
+        "--field",
+        "/title",
+        "--value",
+        "短标题",
+    ];
+    hub.cli_json(&[&shorter[..], &["--yes", "--reason", "平台限120字"]].concat());
+    let updated = wait_for(&listener, &id, "updated", 1).await;
+    let data = &updated[0].event["data"];
+    assert_eq!(
+        (&data["platform"], &data["version"]),
+        (&json!(ALL[0]), &json!(1))
+    );
+    let heard = listener.heard();
+    heard.iter().for_each(assert_cloud_event);
+    assert_gap_free(&heard);
+}

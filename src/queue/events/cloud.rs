@@ -17,6 +17,10 @@ const NONE: &str = "none";
 const WORD_CHARS_MAX: usize = 48;
 /// What a platform calls a failure is cut here.
 const CODE_CHARS_MAX: usize = 80;
+/// What a person gives as a reason is cut here.
+const REASON_CHARS_MAX: usize = 200;
+/// Who, when it was not the hub.
+const BY_HAND: &str = "hand";
 
 /// The envelope. <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 #[derive(Serialize)]
@@ -63,6 +67,8 @@ struct Delivery<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure<'a>>,
 }
 
@@ -70,6 +76,8 @@ struct Delivery<'a> {
 struct Failure<'a> {
     class: &'a str,
     code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// Returns `event` as the broker gets it.
@@ -116,14 +124,23 @@ fn delivery(part: &DeliveryPart) -> Delivery<'_> {
         platform: &part.platform,
         wanted: part.wanted,
         url: part.url.as_deref(),
+        by: part.by_hand.then_some(BY_HAND),
         failure: part.failure_class.as_deref().map(|class| Failure {
             class,
-            code: mask(part.failure_code.as_deref().unwrap_or_default())
-                .chars()
-                .take(CODE_CHARS_MAX)
-                .collect(),
+            code: masked(
+                part.failure_code.as_deref().unwrap_or_default(),
+                CODE_CHARS_MAX,
+            ),
+            reason: part
+                .reason
+                .as_deref()
+                .map(|reason| masked(reason, REASON_CHARS_MAX)),
         }),
     }
+}
+
+fn masked(text: &str, chars_max: usize) -> String {
+    mask(text).chars().take(chars_max).collect()
 }
 
 /// `<division>.<area>.<unit>.<event>`
@@ -235,6 +252,8 @@ mod tests {
                 url: None,
                 failure_class: Some("reject".to_owned()),
                 failure_code: Some(format!("13800138000{}", "x".repeat(200))),
+                by_hand: false,
+                reason: None,
             }),
             ..event(EventKind::Failed)
         };
@@ -245,6 +264,34 @@ mod tests {
         let code = data["failure"]["code"].as_str().unwrap();
         assert_eq!(code.len(), CODE_CHARS_MAX);
         assert!(data.get("title").is_none() && data.get("url").is_none());
+    }
+
+    #[test]
+    fn what_a_person_decided_says_so_and_gives_a_masked_reason() {
+        let given_up = Event {
+            delivery: Some(DeliveryPart {
+                id: "d-1".to_owned().into(),
+                platform: "gazette".to_owned(),
+                wanted: Wanted::Shown,
+                url: None,
+                failure_class: Some("given_up".to_owned()),
+                failure_code: Some(String::new()),
+                by_hand: true,
+                reason: Some(format!("请联系 13800138000 {}", "长".repeat(300))),
+            }),
+            ..event(EventKind::Failed)
+        };
+        let data = &body(&given_up)["data"];
+        assert_eq!(
+            (&data["by"], &data["failure"]["class"]),
+            (&json!("hand"), &json!("given_up"))
+        );
+        let reason = data["failure"]["reason"].as_str().unwrap();
+        assert_eq!(reason.chars().count(), REASON_CHARS_MAX);
+        assert!(
+            reason.starts_with("请联系 1") && !reason.contains("13800138000"),
+            "{reason}"
+        );
     }
 
     #[test]

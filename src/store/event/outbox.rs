@@ -34,6 +34,8 @@ row! {
         url: Option<String>,
         failure_class: Option<String>,
         failure_code: Option<String>,
+        by_hand: bool,
+        reason: Option<String>,
     }
 }
 
@@ -50,7 +52,7 @@ const NUMBER: &str = "UPDATE events SET sequence = CAST($1 AS BIGINT) + numbered
 const NUMBERED: &str = "UPDATE event_publisher SET sequence = $1 WHERE id = 1";
 const READ: &str = "SELECT id, sequence, kind, at, record_id, version, revision, source, \
      source_id, unit_code, area, column_name, title, doc_no, holds, delivery_id, platform, \
-     wanted, url, failure_class, failure_code \
+     wanted, url, failure_class, failure_code, by_hand, reason \
      FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 const WAITING: &str = "SELECT id FROM events WHERE sequence IS NULL LIMIT 1";
 /// The oldest few are looked at, never all that are kept.
@@ -197,6 +199,8 @@ impl EventRow {
                 url: self.url,
                 failure_class: self.failure_class,
                 failure_code: self.failure_code,
+                by_hand: self.by_hand,
+                reason: self.reason,
             }),
             _ => None,
         };

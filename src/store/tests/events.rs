@@ -221,3 +221,90 @@ async fn only_old_sent_events_are_forgotten() {
     let left = take(&store, "me", 0).await;
     assert_eq!(left, all[2..]);
 }
+
+#[tokio::test]
+async fn what_a_person_decides_about_one_delivery_is_told() {
+    let store = telling().await;
+    let head = change(&store, sample("a", 1)).await;
+    let claim = claim_one(&store, "gazette", later()).await;
+    settle(&store, &claim, failed("g"), later()).await;
+    let reason = || "平台停用".to_owned();
+    let give_up = HandWork::GiveUp { reason: reason() };
+    let undo = HandWork::Undo { reason: reason() };
+    let done = HandWork::Done {
+        evidence: "截图17号，张三".to_owned(),
+        url: Some("https://example.org/by-hand".to_owned()),
+    };
+    let overridden = NewOverride {
+        delivery: claim.delivery.clone(),
+        version: 1,
+        pointer: "/title".to_owned(),
+        before: serde_json::json!("关于a的通知"),
+        value: Some(serde_json::json!("短")),
+        reason: reason(),
+        actor: "op".to_owned(),
+    };
+    for work in [&give_up, &undo, &done, &undo] {
+        let outcome = store.work_by_hand(&claim.delivery, work, "op").await;
+        assert_eq!(outcome.unwrap(), HandOutcome::Changed, "{work:?}");
+    }
+    assert!(store.override_field(&overridden).await.unwrap());
+    // Refused: nothing happens and nothing is told.
+    let again = store.work_by_hand(&claim.delivery, &undo, "op").await;
+    assert_eq!(again.unwrap(), HandOutcome::Refused);
+
+    let events = take(&store, "me", 0).await;
+    let told: Vec<(&str, bool, Option<&str>, Option<&str>)> = events
+        .iter()
+        .map(|event| {
+            let part = event.delivery.as_ref();
+            (
+                event.kind.as_str(),
+                part.is_some_and(|it| it.by_hand),
+                part.and_then(|it| it.failure_class.as_deref()),
+                part.and_then(|it| it.reason.as_deref()),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("published", false, None, None),
+            ("failed", false, Some("reject"), None),
+            ("failed", true, Some("given_up"), Some("平台停用")),
+            ("failed", true, Some("reject"), None),
+            ("delivered", true, None, None),
+            ("failed", true, Some("reject"), None),
+            ("updated", true, None, None),
+        ]
+    );
+    let url = |place: usize| {
+        let part = events[place].delivery.as_ref().unwrap();
+        (part.platform.as_str(), part.url.as_deref())
+    };
+    assert_eq!(url(4), ("gazette", Some("https://example.org/by-hand")));
+    assert_eq!(url(6), ("gazette", None));
+    assert!(
+        events
+            .iter()
+            .all(|it| it.version == 1 && it.title.is_some())
+    );
+    assert!(
+        !format!("{events:?}").contains("张三"),
+        "evidence stays here"
+    );
+
+    // A take-down is told by the record's own event, whoever does it; what is undone is on its way.
+    change(&store, withdrawal("a", 2)).await;
+    let claim = claim_one(&store, "gazette", later()).await;
+    settle(&store, &claim, failed("g"), later()).await;
+    for work in [&done, &undo] {
+        let outcome = store.work_by_hand(&claim.delivery, work, "op").await;
+        assert_eq!(outcome.unwrap(), HandOutcome::Changed, "{work:?}");
+    }
+    let events = take(&store, "me", 7).await;
+    assert_eq!(kinds(&events), ["withdrawn", "failed", "failed"]);
+    let part = events[2].delivery.as_ref().unwrap();
+    assert_eq!((part.wanted, part.by_hand), (Wanted::Gone, true));
+    assert!(head.record_id == events[2].record_id && events[2].title.is_none());
+}

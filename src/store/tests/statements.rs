@@ -41,11 +41,10 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 19] = [
+    let shared: [&[&'static str]; 18] = [
         &[PING],
         &claim::SHARED,
         &due::SHARED,
-        &event::SHARED,
         &schema::SHARED,
         &account::SHARED,
         &catalogue::SHARED,
@@ -64,6 +63,7 @@ fn statements(postgres: bool) -> Vec<String> {
     ];
     let mut texts = shared.concat();
     texts.extend(verification::shared());
+    texts.extend(event::shared());
     texts.extend(own.concat());
     texts.extend(replay::shared());
     for bulk in bulks() {
