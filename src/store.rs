@@ -70,7 +70,7 @@ pub use submission::{
 };
 pub use trace::{AttemptView, DeliveryView, FailureView};
 pub use verification::{
-    FINDINGS_MAX, Look, LookOutcome, NewVerification, Verification, VerificationCounts,
+    FINDINGS_MAX, Look, LookOutcome, NewVerification, ShownPage, Verification, VerificationCounts,
     VerificationFinding, VerificationState,
 };
 

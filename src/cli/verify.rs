@@ -23,7 +23,7 @@ const LISTED_MAX: i64 = 20;
 pub(super) struct VerifyArgs {
     /// The platform to look at [default: list the newest verifications]
     platform: Option<String>,
-    /// Send again what is missing or stale
+    /// Send again what is missing or stale, take down again what was withdrawn and is back
     #[arg(long, requires = "platform")]
     repair: bool,
     /// Why; stored and shown
@@ -140,7 +140,8 @@ async fn show(store: &Store, id: &VerificationId, output: &Output) -> anyhow::Re
     value["findings"] = json!(findings);
     output.show(&value, || in_words(&verification, &findings));
     let counts = &verification.counts;
-    let wrong = counts.missing + counts.stale + counts.altered + counts.unanswered;
+    let wrong =
+        counts.missing + counts.stale + counts.altered + counts.unanswered + counts.returned;
     Ok(match wrong - counts.repaired {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
@@ -197,6 +198,7 @@ fn in_words(verification: &Verification, findings: &[VerificationFinding]) -> St
         ("stale", counts.stale),
         ("altered", counts.altered),
         ("unanswered", counts.unanswered),
+        ("withdrawn, back", counts.returned),
         ("changed meanwhile", counts.skipped),
         ("sent again", counts.repaired),
     ] {
@@ -216,10 +218,10 @@ fn in_words(verification: &Verification, findings: &[VerificationFinding]) -> St
         })
         .collect();
     text.push_str(&table(&rows));
-    let open = counts.missing + counts.stale - counts.repaired;
+    let open = counts.missing + counts.stale + counts.returned - counts.repaired;
     if open > 0 {
         text.push_str(&format!(
-            "\nsynchub verify {} --repair sends again what is missing or stale\n",
+            "\nsynchub verify {} --repair sends again what is missing or stale, and takes down what came back\n",
             verification.platform
         ));
     }

@@ -59,7 +59,7 @@ pub struct Manifest {
 pub struct Verify {
     /// `HH:MM` in China Standard Time, each day; none = only when asked for.
     pub at: Option<String>,
-    /// Whether what is missing or stale is sent again.
+    /// Whether what is missing or stale is sent again, and what came back taken down again.
     pub repair: bool,
 }
 

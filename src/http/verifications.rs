@@ -23,7 +23,7 @@ pub(super) struct VerifyBody {
     /// One sentence; stored and shown.
     #[serde(default)]
     reason: Option<String>,
-    /// Send again what is missing or stale.
+    /// Send again what is missing or stale, take down again what was withdrawn and is back.
     #[serde(default)]
     repair: bool,
 }

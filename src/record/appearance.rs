@@ -18,17 +18,20 @@ pub enum Appearance {
     Altered,
     /// The platform did not say.
     Unanswered,
+    /// Shown again although it was withdrawn and taken down.
+    Returned,
 }
 
 impl Appearance {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Confirmed,
         Self::UnderReview,
         Self::Missing,
         Self::Stale,
         Self::Altered,
         Self::Unanswered,
+        Self::Returned,
     ];
 
     /// Returns the word used in JSON, SQL and logs.
@@ -40,6 +43,7 @@ impl Appearance {
             Self::Stale => "stale",
             Self::Altered => "altered",
             Self::Unanswered => "unanswered",
+            Self::Returned => "returned",
         }
     }
 
@@ -52,6 +56,17 @@ impl Appearance {
             Self::Stale => "平台显示的是旧版本或不完整",
             Self::Altered => "平台显示的内容被改动过",
             Self::Unanswered => "平台没有回答",
+            Self::Returned => "已撤回的信息又出现在平台上",
+        }
+    }
+
+    /// Returns what a look at a platform means when the record was taken down there.
+    pub fn of_withdrawn(self) -> Self {
+        match self {
+            // Nobody sees it, as it should be.
+            Self::Missing | Self::UnderReview => Self::Confirmed,
+            Self::Confirmed | Self::Stale | Self::Altered | Self::Returned => Self::Returned,
+            Self::Unanswered => Self::Unanswered,
         }
     }
 
@@ -60,10 +75,10 @@ impl Appearance {
         Self::ALL.into_iter().find(|it| it.as_str() == word)
     }
 
-    /// Returns whether sending again mends it.
+    /// Returns whether sending again mends it: the version, or its take-down.
     pub fn is_mended_by_sending(self) -> bool {
         match self {
-            Self::Missing | Self::Stale => true,
+            Self::Missing | Self::Stale | Self::Returned => true,
             Self::Confirmed | Self::UnderReview | Self::Altered | Self::Unanswered => false,
         }
     }

@@ -38,6 +38,7 @@
 //! | looked at: equal |  |  |  |  | confirmed |  |  |  |  |
 //! | looked at: different |  |  |  |  |  | delivered |  |  |  |
 //! | looked at: missing or stale, to be mended |  |  |  |  | queued | queued |  |  |  |
+//! | looked at: back again, to be taken down |  |  |  |  |  |  |  | queued |  |
 //! | done by hand |  | delivered |  | delivered |  |  | delivered |  |  |
 //! | … that is to be gone |  | withdrawn |  | withdrawn |  |  | withdrawn |  |  |
 //! | given up |  | skipped |  | skipped |  |  | skipped |  |  |
@@ -133,6 +134,8 @@ pub enum Sight {
         /// The platform has nothing of it any more.
         missing: bool,
     },
+    /// It was taken down and is shown again, and taking it down once more mends that.
+    ToTakeDown,
 }
 
 /// Everything that can happen to a delivery.
@@ -591,8 +594,16 @@ fn sent_once_more(now: &Standing) -> Step {
 }
 
 fn looked_at(now: &Standing, sight: Sight) -> Option<Step> {
-    if now.held || now.wanted != Wanted::Shown {
+    if now.held {
         return None;
+    }
+    if now.wanted == Wanted::Gone {
+        let is_back = sight == Sight::ToTakeDown && now.state == DeliveryState::Withdrawn;
+        // Under which id it came back is not known.
+        return is_back.then(|| Step {
+            claims: Claims::InDoubt,
+            ..sent_once_more(now)
+        });
     }
     match (now.state, sight) {
         (DeliveryState::Delivered, Sight::Equal) => Some(Step {

@@ -89,8 +89,8 @@ const MIGRATIONS: [(i64, &str, &str); 15] = [
     ),
     (
         19,
-        "hand_events",
-        include_str!("../../schemas/sql/0019_hand_events.sql"),
+        "decisions_and_returns",
+        include_str!("../../schemas/sql/0019_decisions_and_returns.sql"),
     ),
 ];
 const CURRENT: &str = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";

@@ -13,7 +13,7 @@ use crate::clock::now_ms;
 use crate::record::{Appearance, DeliveryId, RecordId, VerificationId};
 #[cfg(test)]
 pub(super) use look::note;
-pub use look::{Look, LookOutcome};
+pub use look::{Look, LookOutcome, ShownPage};
 use serde::Serialize;
 use serde_json::json;
 
@@ -98,7 +98,7 @@ impl VerificationState {
     }
 }
 
-/// What was found: the first seven add up to `looked`.
+/// What was found: the first eight add up to `looked`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct VerificationCounts {
     /// Shown as they should be.
@@ -113,11 +113,13 @@ pub struct VerificationCounts {
     pub altered: i64,
     /// The platform did not say.
     pub unanswered: i64,
+    /// Withdrawn, and shown again.
+    pub returned: i64,
     /// Changed by the hub while they were looked at.
     pub skipped: i64,
     /// All that were looked at.
     pub looked: i64,
-    /// Of those missing or stale: sent again.
+    /// Of those missing, stale or returned: sent again, or taken down again.
     pub repaired: i64,
 }
 
@@ -158,6 +160,7 @@ row! {
         stale: i64,
         altered: i64,
         unanswered: i64,
+        returned: i64,
         skipped: i64,
         repaired: i64,
         created_at: i64,
@@ -167,7 +170,7 @@ row! {
 }
 
 row! {
-    /// A row of `verification_items`.
+    /// A row of `verification_findings`.
     struct FindingRow {
         delivery_id: String,
         record_id: String,
@@ -182,8 +185,8 @@ row! {
 macro_rules! columns {
     () => {
         "id, platform, actor, reason, repair, scheduled_for, state, after_record, looked, \
-         confirmed, under_review, missing, stale, altered, unanswered, skipped, repaired, \
-         created_at, started_at, finished_at"
+         confirmed, under_review, missing, stale, altered, unanswered, returned, skipped, \
+         repaired, created_at, started_at, finished_at"
     };
 }
 use columns;
@@ -205,7 +208,7 @@ const NEWEST: &str = concat!(
     " FROM verifications WHERE (CAST($1 AS TEXT) IS NULL OR platform = $1) ORDER BY id DESC LIMIT $2"
 );
 const FINDINGS: &str = "SELECT delivery_id, record_id, version, verdict, detail, repaired, at \
-     FROM verification_items WHERE verification_id = $1 AND delivery_id > $2 \
+     FROM verification_findings WHERE verification_id = $1 AND delivery_id > $2 \
      AND (CAST($3 AS TEXT) IS NULL OR verdict = $3) ORDER BY delivery_id LIMIT $4";
 const CANCEL: &str = "UPDATE verifications SET state = 'cancelled', finished_at = $2 \
      WHERE id = $1 AND state IN ('waiting', 'running')";
@@ -382,6 +385,7 @@ impl VerificationRow {
                 stale: self.stale,
                 altered: self.altered,
                 unanswered: self.unanswered,
+                returned: self.returned,
                 skipped: self.skipped,
                 looked: self.looked,
                 repaired: self.repaired,
@@ -397,7 +401,7 @@ impl FindingRow {
     fn understand(self) -> Result<VerificationFinding, StoreError> {
         Ok(VerificationFinding {
             verdict: Appearance::parse(&self.verdict).ok_or_else(|| {
-                StoreError::corrupt("verification_items.verdict", &self.delivery_id)
+                StoreError::corrupt("verification_findings.verdict", &self.delivery_id)
             })?,
             delivery_id: self.delivery_id.into(),
             record_id: self.record_id.into(),

@@ -1,6 +1,8 @@
 //! Looking at what platforms show: every way in which it may differ, and what sending mends.
 
-use crate::hub::{ALL, Hub, Platforms, entry_for_all, eventually, project, shows_once, state_on};
+use crate::hub::{
+    ALL, Hub, Platforms, entry_for_all, eventually, project, shows_nothing, shows_once, state_on,
+};
 use crate::servers::free_port;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -202,4 +204,84 @@ async fn a_connector_is_verified_by_its_own_schedule_once_a_day() {
         .await;
         assert!(hub.terminate());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_withdrawn_and_comes_back_with_a_restored_backup_is_taken_down_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (dir, port) = (
+        folder.path().to_str().expect("a path"),
+        free_port().to_string(),
+    );
+    let kept = ["--dir", dir, "--port", &port, "--review-ms", "0"];
+    let platforms = Platforms::start(&kept);
+    let hub = Hub::start(&platforms.environment);
+    let (back, gone) = (posted(&hub, "OA-1", 1).await, posted(&hub, "OA-2", 1).await);
+    for id in [&back, &gone] {
+        let path = format!("/v1/records/{id}/withdraw");
+        hub.operate(&path, json!({"reason": "错发"})).await;
+        hub.settled(id).await;
+    }
+    for platform in ALL {
+        let (clean, report) = verify(&hub, &[platform]);
+        assert!(clean, "{report:#}");
+        let counts = &report["counts"];
+        assert_eq!(
+            [&counts["looked"], &counts["confirmed"]],
+            [2, 2],
+            "{report:#}"
+        );
+    }
+    platforms.stop();
+    for platform in ALL {
+        forget_newest(folder.path(), platform, &back);
+    }
+    let platforms = Platforms::start(&kept);
+    for platform in ALL {
+        shows_once(&platforms, platform, &back, 1).await;
+        let (clean, report) = verify(&hub, &[platform]);
+        assert!(!clean, "{report:#}");
+        assert_eq!(
+            found(&report, "returned"),
+            std::slice::from_ref(&back),
+            "{report:#}"
+        );
+        assert_eq!(report["counts"]["repaired"], 0);
+        shows_once(&platforms, platform, &back, 1).await;
+        let (clean, report) = verify(&hub, &[platform, "--repair"]);
+        assert!(clean, "{report:#}");
+        assert_eq!(report["counts"]["repaired"], 1, "{report:#}");
+        shows_nothing(&platforms, platform, &back).await;
+        let record = hub.settled(&back).await;
+        assert_eq!(state_on(&record, platform), "withdrawn");
+        let (clean, report) = verify(&hub, &[platform]);
+        assert!(clean && report["counts"]["confirmed"] == 2, "{report:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_with_other_words_is_held_against_those_words() {
+    let platforms = Platforms::start(&["--review-ms", "0"]);
+    let hub = Hub::start(&platforms.environment);
+    let id = posted(&hub, "OA-1", 1).await;
+    let title = platforms.articles(PORTAL).await[0]["title"].clone();
+    let field = ["--on", PORTAL, "--field", "/title", "--value", "短标题"];
+    let press = ["--yes", "--reason", "平台限字数"];
+    hub.cli_json(&[&["override", "OA-1"], &field[..], &press].concat());
+    eventually(|| async {
+        let shown = platforms.articles(PORTAL).await[0]["title"].clone();
+        match shown == "短标题" {
+            true => Ok(()),
+            false => Err(shown.to_string()),
+        }
+    })
+    .await;
+    confirmed(&hub, &id).await;
+    let (clean, report) = verify(&hub, &[PORTAL]);
+    assert!(clean && report["counts"]["confirmed"] == 1, "{report:#}");
+    // The record's own words are the wrong ones there.
+    platforms.edit(PORTAL, &id, json!({"title": title})).await;
+    let (clean, report) = verify(&hub, &[PORTAL]);
+    assert!(!clean, "{report:#}");
+    assert_eq!(found(&report, "altered"), [id]);
 }

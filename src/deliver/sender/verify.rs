@@ -11,7 +11,7 @@ use crate::deliver::breaker::Sign;
 use crate::deliver::evidence::Evidence;
 use crate::deliver::exchange::{Exchange, Progress};
 use crate::deliver::outcome::{Cause, Ruling, ruling};
-use crate::record::{Appearance, DeliveryId, RecordId};
+use crate::record::{Appearance, DeliveryId, RecordId, Wanted};
 use crate::store::{Claim, Look, LookOutcome, NewVerification, StoreError, Verification};
 use futures_util::stream::{self, StreamExt};
 use std::sync::Arc;
@@ -104,13 +104,13 @@ async fn work(
                 .await?;
             return Ok(());
         }
-        let ids = store
+        let shown = store
             .shown_after(&sender.connector.id, &after, page as i64)
             .await?;
-        let Some((last, _)) = ids.last().cloned() else {
+        let Some(next) = shown.next else {
             break;
         };
-        let looked = stream::iter(ids)
+        let looked = stream::iter(shown.ids)
             .map(|(record, delivery)| look(sender, operation, record, delivery))
             .buffer_unordered(flights)
             .collect::<Vec<Result<Looked, StoreError>>>();
@@ -124,7 +124,7 @@ async fn work(
             continue;
         }
         let looks: Vec<Look> = looked.into_iter().filter_map(Looked::seen).collect();
-        last.as_str().clone_into(&mut after);
+        after = next;
         let until = lease_until(sender);
         let noted = store.note_looks(verification, owner, &after, until, &looks);
         if noted.await? == LookOutcome::Ended {
@@ -188,6 +188,9 @@ async fn look(
     let Some(claim) = sender.store.shown(&delivery).await? else {
         return Ok(Looked::NotWanted);
     };
+    let Some(operation) = looks_at(sender, operation, &claim) else {
+        return Ok(Looked::NotWanted);
+    };
     let Some((appearance, detail)) = appearance(sender, operation, &claim).await? else {
         return Ok(Looked::NoPlace);
     };
@@ -202,6 +205,17 @@ async fn look(
         detail,
         at: now_ms(),
     })))
+}
+
+/// Returns how to look at a delivery. The id of what was taken down may be void and is not kept
+/// then: only a look-up by our key finds out whether it is there again.
+fn looks_at(sender: &Sender, usual: Operation, claim: &Claim) -> Option<Operation> {
+    match (claim.wanted, &claim.remote_id) {
+        (Wanted::Shown, _) | (Wanted::Gone, Some(_)) => Some(usual),
+        (Wanted::Gone, None) => {
+            Some(Operation::LookUp).filter(|look_up| sender.connector.can(*look_up))
+        }
+    }
 }
 
 /// Returns what is seen and what is said about it; `None` when the platform asks for fewer
@@ -249,6 +263,10 @@ async fn appearance(
     Ok(Some(match ruling {
         Ruling::Done | Ruling::Duplicate => {
             let appearance = sender.connector.appearance(operation, &exchange.facts);
+            let appearance = match claim.wanted {
+                Wanted::Shown => appearance,
+                Wanted::Gone => appearance.of_withdrawn(),
+            };
             (appearance, appearance.text().to_owned())
         }
         Ruling::Unknown(cause)

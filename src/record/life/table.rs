@@ -146,6 +146,10 @@ fn lines() -> Vec<Line> {
             "looked at: missing or stale, to be mended",
             Event::LookedAt(Sight::ToMend { missing: true }),
         ),
+        line(
+            "looked at: back again, to be taken down",
+            Event::LookedAt(Sight::ToTakeDown),
+        ),
         line("done by hand", Event::DoneByHand),
         of("… that is to be gone", Event::DoneByHand, to_be_gone),
         line("given up", Event::GivenUp),
@@ -308,6 +312,7 @@ pub(crate) fn events() -> Vec<Event> {
         Event::BrokeOff,
         Event::LookedAt(Sight::Equal),
         Event::LookedAt(Sight::Different),
+        Event::LookedAt(Sight::ToTakeDown),
         Event::DoneByHand,
         Event::GivenUp,
         Event::Overridden,

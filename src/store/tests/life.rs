@@ -341,6 +341,7 @@ async fn look(tx: &mut Tx, case: &Case, sight: Sight) {
         Sight::Different => (Appearance::Altered, false),
         Sight::ToMend { missing: true } => (Appearance::Missing, true),
         Sight::ToMend { missing: false } => (Appearance::Stale, true),
+        Sight::ToTakeDown => (Appearance::Returned, true),
     };
     let look = Look {
         delivery: case.id.clone(),

@@ -180,3 +180,110 @@ async fn what_a_look_confirms_is_told_once() {
     let kinds: Vec<&str> = kinds.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["published", "delivered", "confirmed"]);
 }
+
+#[tokio::test]
+async fn what_was_withdrawn_and_is_back_is_found_and_taken_down_again() {
+    let store = Fresh::open().await;
+    let mut withdrawn = Vec::new();
+    for source_id in ["a", "b", "c"] {
+        let claim = shown_record(&store, source_id).await;
+        change(&store, withdrawal(source_id, 2)).await;
+        let claim = store
+            .claim("portal", None, 1, "me", later(), later() + 1_000)
+            .await
+            .unwrap()
+            .into_iter()
+            .find(|it| it.delivery == claim.delivery)
+            .expect("to be taken down");
+        let gone = Settled::Gone {
+            forget_remote: source_id == "b",
+        };
+        assert!(settle(&store, &claim, gone, later()).await);
+        let claim = store.shown(&claim.delivery).await.unwrap();
+        let claim = claim.expect("what is gone is looked at, too");
+        assert_eq!((claim.wanted, claim.version), (Wanted::Gone, 2));
+        assert_eq!(claim.remote_id.is_none(), source_id == "b");
+        withdrawn.push(claim);
+    }
+    let page = store.shown_after("portal", "", 9).await.unwrap();
+    assert_eq!(page.ids.len(), 3);
+    // One that never left has nothing to come back.
+    change(&store, sample("d", 1)).await;
+    change(&store, withdrawal("d", 2)).await;
+    let page = store.shown_after("portal", "", 9).await.unwrap();
+    assert_eq!(page.ids.len(), 3);
+
+    for repair in [false, true] {
+        store
+            .request_verification(&wish(repair, None))
+            .await
+            .unwrap();
+        let verification = take(&store, "one", later()).await.expect("open");
+        let seen = [
+            Appearance::Returned,
+            Appearance::Returned,
+            Appearance::Confirmed,
+        ];
+        let looks: Vec<Look> = withdrawn
+            .iter()
+            .zip(seen)
+            .map(|(claim, it)| look(claim, it))
+            .collect();
+        store
+            .note_looks(&verification, "one", "z", later(), &looks)
+            .await
+            .unwrap();
+        store
+            .finish_verification(&verification.id, later())
+            .await
+            .unwrap();
+        let after = store.verification(&verification.id).await.unwrap();
+        let counts = after.expect("kept").counts;
+        let repaired = if repair { 2 } else { 0 };
+        assert_eq!(
+            (counts.returned, counts.confirmed, counts.repaired),
+            (2, 1, repaired)
+        );
+        let findings = store
+            .verification_findings(&verification.id, Some(Appearance::Returned), None)
+            .await
+            .unwrap();
+        assert_eq!(findings.len(), 2);
+    }
+    let again = store.claim("portal", None, 9, "x", later(), later() + 1_000);
+    let again: Vec<_> = again.await.unwrap();
+    let due: Vec<_> = again.iter().map(|it| (it.wanted, it.in_doubt)).collect();
+    assert_eq!(due, [(Wanted::Gone, true), (Wanted::Gone, true)]);
+}
+
+#[tokio::test]
+async fn a_page_ends_after_so_many_records_however_rare_the_platform_is() {
+    let store = Fresh::open().await;
+    let mut expected = Vec::new();
+    for number in 0..9 {
+        let mut new = sample(&format!("s{number}"), 1);
+        let is_rare = number % 4 == 0;
+        if is_rare {
+            new.platforms = vec!["rare".to_owned()];
+        }
+        change(&store, new).await;
+        if is_rare {
+            let claim = claim_one(&store, "rare", later()).await;
+            settle(&store, &claim, shown("r"), later()).await;
+            expected.push(claim.delivery);
+        }
+    }
+    let (mut after, mut found, mut pages) = (String::new(), Vec::new(), 0);
+    loop {
+        let page = store.page_of("rare", &after, 1, 2).await.unwrap();
+        let Some(next) = page.next else { break };
+        assert!(next > after, "it goes on");
+        after = next;
+        pages += 1;
+        found.extend(page.ids.into_iter().map(|(_, delivery)| delivery));
+    }
+    assert_eq!(found, expected);
+    assert!(pages >= 5, "{pages}: nine records, two to a page");
+    let end = store.shown_after("rare", &after, 1).await.unwrap();
+    assert_eq!(end, crate::store::ShownPage::default());
+}

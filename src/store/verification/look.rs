@@ -1,15 +1,20 @@
 //! The sender's side: takes a verification, pages through what is shown, notes what it finds.
 //!
+//! What was taken down is looked at as well: a restored backup or an editor may have brought it
+//! back. A page ends after so many records, however few of them are on the platform, so that no
+//! statement takes longer the rarer a platform is.
+//!
 //! What is looked at is read without being claimed: looking changes nothing on the platform. So a
 //! look counts only when the delivery is still what it was when the look began.
 
 use super::super::db::{Tx, on, row};
 use super::super::event::tell_confirmed;
 use super::super::outage::read;
+use super::super::steer::parse_wanted;
 use super::super::{Claim, Document, Store, StoreError};
 use super::{Verification, VerificationRow, columns, touch};
 use crate::failpoint::{Point, reach};
-use crate::record::{Appearance, DeliveryId, RecordId, VerificationId, Wanted};
+use crate::record::{Appearance, DeliveryId, RecordId, VerificationId};
 use std::sync::Arc;
 
 /// What a sender saw of one delivery.
@@ -31,6 +36,15 @@ pub struct Look {
     pub at: i64,
 }
 
+/// Some of what is to be looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShownPage {
+    /// Records and their deliveries; may be none although there are more pages.
+    pub ids: Vec<(RecordId, DeliveryId)>,
+    /// The record after which the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
 /// What became of looks that were handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookOutcome {
@@ -46,6 +60,7 @@ row! {
         id: String,
         record_id: String,
         platform: String,
+        wanted: String,
         version: i64,
         claimed: i64,
         tries: i64,
@@ -56,11 +71,21 @@ row! {
     }
 }
 
-/// What the platform said yes to and shall still show.
+/// How many records one page looks through.
+const PAGE_RECORDS: i64 = 5_000;
+
+/// What the platform said yes to and shall still show, and what was taken down there.
 macro_rules! shown {
     () => {
-        "d.wanted = 'shown' AND NOT d.held AND d.state IN ('delivered', 'confirmed') \
-         AND d.shown_version = d.version"
+        "NOT d.held AND ((d.wanted = 'shown' AND d.state IN ('delivered', 'confirmed') \
+         AND d.shown_version = d.version) \
+         OR (d.wanted = 'gone' AND d.state = 'withdrawn' AND d.claimed > 0))"
+    };
+}
+/// As it was when the look began.
+macro_rules! as_looked_at {
+    () => {
+        "id = $1 AND claimed = $2 AND version = $3 AND NOT held"
     };
 }
 
@@ -70,16 +95,24 @@ const TAKE: &str = concat!(
      AND state IN ('waiting', 'running') AND lease_until < $3 RETURNING ",
     columns!()
 );
+/// The last of the next records.
+const PAGE_END: &str = "SELECT MAX(id) AS id FROM (SELECT id FROM records WHERE id > $1 \
+     ORDER BY id LIMIT $2 + 0) AS next";
 /// By record, through the index of records and platforms.
 const PAGE: &str = concat!(
-    "SELECT d.record_id, d.id FROM deliveries d WHERE d.record_id > $2 AND d.platform = $1 AND ",
+    "SELECT d.record_id, d.id FROM deliveries d WHERE d.record_id > $2 AND d.record_id <= $3 \
+     AND d.platform = $1 AND ",
     shown!(),
-    " ORDER BY d.record_id LIMIT $3"
+    " ORDER BY d.record_id LIMIT $4"
 );
+/// What was taken down says what was shown, as far as there is such a version.
 const SHOWN: &str = concat!(
-    "SELECT d.id, d.record_id, d.platform, d.version, d.claimed, d.tries, d.delivered_at, \
-     d.remote_id, d.remote_url, v.document FROM deliveries d JOIN versions v \
-     ON v.record_id = d.record_id AND v.version = d.version WHERE d.id = $1 AND ",
+    "SELECT d.id, d.record_id, d.platform, d.wanted, d.version, d.claimed, d.tries, \
+     d.delivered_at, d.remote_id, d.remote_url, v.document FROM deliveries d JOIN versions v \
+     ON v.record_id = d.record_id AND v.version = CASE WHEN d.wanted = 'shown' THEN d.version \
+     ELSE (SELECT MAX(p.version) FROM versions p WHERE p.record_id = d.record_id \
+     AND p.action = 'publish' AND (p.holds = '[]' OR p.released_at IS NOT NULL)) END \
+     WHERE d.id = $1 AND ",
     shown!()
 );
 const CONFIRM: &str = "UPDATE deliveries SET state = 'confirmed', due_at = NULL, tries = 0, \
@@ -97,22 +130,37 @@ const REPAIR: &str = "UPDATE deliveries SET state = 'queued', due_at = CAST($4 A
      settled = CASE WHEN $5 THEN claimed - 1 ELSE settled END, confirmed_at = NULL, \
      updated_at = CAST($4 AS BIGINT) WHERE id = $1 AND claimed = $2 AND version = $3 \
      AND wanted = 'shown' AND NOT held AND state IN ('delivered', 'confirmed')";
-const UNCHANGED: &str = "SELECT COUNT(*) FROM deliveries WHERE id = $1 AND claimed = $2 \
-     AND version = $3 AND wanted = 'shown' AND NOT held AND state IN ('delivered', 'confirmed')";
-const INSERT_ITEM: &str = "INSERT INTO verification_items (verification_id, delivery_id, \
+/// Under which id it came back is not known, so that it is looked up before it is taken down.
+const TAKE_DOWN: &str = concat!(
+    "UPDATE deliveries SET state = 'queued', due_at = CAST($4 AS BIGINT), tries = 0, \
+     first_tried_at = NULL, progress = NULL, settled = claimed - 1, \
+     updated_at = CAST($4 AS BIGINT) WHERE ",
+    as_looked_at!(),
+    " AND wanted = 'gone' AND state = 'withdrawn'"
+);
+const UNCHANGED: &str = concat!(
+    "SELECT COUNT(*) FROM deliveries WHERE ",
+    as_looked_at!(),
+    " AND (wanted = 'shown' AND state IN ('delivered', 'confirmed') \
+     OR wanted = 'gone' AND state = 'withdrawn')"
+);
+const INSERT_ITEM: &str = "INSERT INTO verification_findings (verification_id, delivery_id, \
      record_id, version, verdict, detail, repaired, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
      ON CONFLICT DO NOTHING";
 const NOTE: &str = "UPDATE verifications SET after_record = $3, lease_until = $4, \
      looked = looked + $5, confirmed = confirmed + $6, under_review = under_review + $7, \
      missing = missing + $8, stale = stale + $9, altered = altered + $10, \
-     unanswered = unanswered + $11, skipped = skipped + $12, repaired = repaired + $13 \
+     unanswered = unanswered + $11, returned = returned + $12, skipped = skipped + $13, \
+     repaired = repaired + $14 \
      WHERE id = $1 AND lease_owner = $2 AND state = 'running'";
 const FINISH: &str =
     "UPDATE verifications SET state = 'done', finished_at = $2 WHERE id = $1 AND state = 'running'";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 10] = [
+pub(super) const SHARED: [&str; 12] = [
     TAKE,
+    PAGE_END,
+    TAKE_DOWN,
     PAGE,
     SHOWN,
     CONFIRM,
@@ -161,28 +209,56 @@ impl Store {
         Ok(Some((row.understand()?, after)))
     }
 
-    /// Returns what `platform` shall show, by record, after the record `after`.
+    /// Returns the next page of what is to be looked at on `platform`, up to `limit`, by record,
+    /// after the record `after`.
     pub async fn shown_after(
         &self,
         platform: &str,
         after: &str,
         limit: i64,
-    ) -> Result<Vec<(RecordId, DeliveryId)>, StoreError> {
+    ) -> Result<ShownPage, StoreError> {
+        self.page_of(platform, after, limit, PAGE_RECORDS).await
+    }
+
+    /// As [`Store::shown_after`], looking through `records` at most.
+    pub(in crate::store) async fn page_of(
+        &self,
+        platform: &str,
+        after: &str,
+        limit: i64,
+        records: i64,
+    ) -> Result<ShownPage, StoreError> {
+        let (end,): (Option<String>,) = read!(self, "find the end of a page", |c| {
+            sqlx::query_as(PAGE_END)
+                .bind(after)
+                .bind(records)
+                .fetch_one(c)
+                .await
+        })?;
+        let Some(end) = end else {
+            return Ok(ShownPage::default());
+        };
         let rows: Vec<(String, String)> =
             read!(self, "page through what is shown", |c| sqlx::query_as(PAGE)
                 .bind(platform)
                 .bind(after)
+                .bind(&end)
                 .bind(limit)
                 .fetch_all(c)
                 .await)?;
-        let ids = rows.into_iter();
-        Ok(ids
-            .map(|(record, delivery)| (record.into(), delivery.into()))
-            .collect())
+        let is_full = rows.len() as i64 == limit;
+        let last = rows.last().map(|(record, _)| record.clone());
+        Ok(ShownPage {
+            next: last.filter(|_| is_full).or(Some(end)),
+            ids: rows
+                .into_iter()
+                .map(|(record, delivery)| (record.into(), delivery.into()))
+                .collect(),
+        })
     }
 
     /// Returns what has to be known to look at a delivery; `None` when nothing of it shall be
-    /// shown just now. Claims nothing.
+    /// shown or gone just now. Claims nothing.
     pub async fn shown(&self, delivery: &DeliveryId) -> Result<Option<Claim>, StoreError> {
         let row: Option<ShownRow> = read!(self, "read what is shown", |c| sqlx::query_as(SHOWN)
             .bind(delivery.as_str())
@@ -221,7 +297,15 @@ impl Store {
         if self.pools().writes_events() {
             tell_confirmed(&mut tx, &confirmed_now).await?;
         }
-        let [confirmed, under_review, missing, stale, altered, unanswered] = found.appearances;
+        let [
+            confirmed,
+            under_review,
+            missing,
+            stale,
+            altered,
+            unanswered,
+            returned,
+        ] = found.appearances;
         let held = on!(&mut tx, |c| sqlx::query(NOTE)
             .bind(verification.id.as_str())
             .bind(owner)
@@ -234,6 +318,7 @@ impl Store {
             .bind(stale)
             .bind(altered)
             .bind(unanswered)
+            .bind(returned)
             .bind(found.skipped)
             .bind(found.repaired)
             .execute(&mut **c)
@@ -266,7 +351,7 @@ impl Store {
 /// Sums over some looks.
 #[derive(Default)]
 struct Found {
-    appearances: [i64; 6],
+    appearances: [i64; Appearance::ALL.len()],
     skipped: i64,
     repaired: i64,
 }
@@ -318,6 +403,10 @@ pub(in crate::store) async fn note(
             });
         }
         Appearance::Unanswered => {}
+        Appearance::Returned if mends => {
+            change(tx, TAKE_DOWN, look).await?;
+        }
+        Appearance::Returned => {}
         Appearance::Missing | Appearance::Stale if mends => repair(tx, look).await?,
         Appearance::UnderReview | Appearance::Missing | Appearance::Stale | Appearance::Altered => {
             change(tx, DOUBT, look).await?;
@@ -370,10 +459,10 @@ impl ShownRow {
         let missing = || StoreError::corrupt("versions.document for delivery", &self.id);
         Ok(Claim {
             document: Arc::new(Document::new(self.document.clone().ok_or_else(missing)?)),
+            wanted: parse_wanted(&self.wanted, &self.id)?,
             delivery: self.id.into(),
             record_id: self.record_id.into(),
             platform: self.platform,
-            wanted: Wanted::Shown,
             version: self.version,
             token: self.claimed,
             in_doubt: false,
