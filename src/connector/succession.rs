@@ -70,3 +70,71 @@ impl Connector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::{Connectors, References, skeleton};
+    use std::path::Path;
+
+    /// Writes the folder `name`, at `version`.
+    fn folder(site: &Path, name: &str, version: u32) {
+        let dir = site.join(name);
+        // A new connector has no name with a version in it.
+        let made = site.join("made");
+        skeleton::write(&made).unwrap();
+        std::fs::rename(&made, &dir).unwrap();
+        let manifest = dir.join("connector.toml");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let text = text.replacen("version = 1", &format!("version = {version}"), 1);
+        std::fs::write(manifest, text).unwrap();
+    }
+
+    fn loaded(folders: &[(&str, u32)]) -> Connectors {
+        let site = tempfile::tempdir().unwrap();
+        for (name, version) in folders {
+            folder(site.path(), name, *version);
+        }
+        Connectors::load(&[site.path().to_owned()], &References::placeholders())
+    }
+
+    #[test]
+    fn a_version_before_is_no_platform_of_its_own_and_must_be_older() {
+        let connectors = loaded(&[("gazette", 3), ("gazette@1", 1), ("gazette@2", 2)]);
+        assert!(connectors.failures().is_empty());
+        let current: Vec<&str> = connectors.current().map(|it| it.id.as_str()).collect();
+        assert_eq!(current, ["gazette"]);
+        assert_eq!(connectors.get("gazette").unwrap().replaces(), Some(2));
+        let before = connectors.get("gazette@1").unwrap();
+        assert!(before.is_previous() && before.platform() == "gazette");
+        for wrong in [
+            [("gazette", 2), ("gazette@2", 2)],
+            [("gazette", 2), ("gazette@1", 2)],
+            [("gazette", 2), ("gazette@one", 1)],
+        ] {
+            let connectors = loaded(&wrong);
+            assert_eq!(connectors.failures().len(), 1, "{wrong:?}");
+            assert_eq!(connectors.get("gazette").unwrap().replaces(), None);
+            assert_eq!(connectors.iter().count(), 1, "the other one works");
+        }
+    }
+
+    #[test]
+    fn a_version_sends_when_no_redirect_is_due_and_it_is_the_newest_one() {
+        let connectors = loaded(&[("gazette", 3), ("gazette@2", 2)]);
+        let turn = |id: &str, to, retired| connectors.get(id).unwrap().turn(to, retired);
+        let awaits = Turn::AwaitsRedirect { from: 2 };
+        assert_eq!(turn("gazette", None, false), awaits);
+        assert_eq!(turn("gazette", Some(2), false), awaits, "an earlier move");
+        assert_eq!(turn("gazette", Some(3), false), Turn::Sends);
+        assert_eq!(turn("gazette", Some(4), false), Turn::Outdated { to: 4 });
+        assert_eq!(turn("gazette@2", None, false), Turn::Sends);
+        assert_eq!(turn("gazette@2", None, true), Turn::Retired);
+        // Without an older folder beside it, a new version is a change in place.
+        let alone = loaded(&[("gazette", 4)]);
+        assert_eq!(
+            alone.get("gazette").unwrap().turn(Some(3), false),
+            Turn::Sends
+        );
+    }
+}
