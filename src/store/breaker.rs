@@ -116,8 +116,9 @@ pub struct Standing {
 }
 
 const STANDING: &str = "SELECT p.id, p.paused, p.mode, p.pause_reason, p.paused_by, \
-     p.paused_until, p.rate_per_s, p.changed_at, p.version, p.retired_at, o.platform, \
-     o.kind, o.began_at, o.cause, o.probes, o.probe_at, o.probed_by FROM (SELECT CAST($1 AS TEXT) AS id) AS asked \
+     p.paused_until, p.rate_per_s, p.changed_at, p.version, p.retired_at, \
+     o.platform, o.kind, o.began_at, o.cause, o.probes, o.probe_at, o.probed_by \
+     FROM (SELECT CAST($1 AS TEXT) AS id) AS asked \
      LEFT JOIN platforms p ON p.id = asked.id \
      LEFT JOIN outages o ON o.platform = asked.id AND o.ended_at IS NULL";
 const OUTAGES: &str = "SELECT platform, kind, began_at, cause, probes, probe_at, probed_by \
