@@ -198,7 +198,8 @@ static DOCUMENTS: Bulk = Bulk::new(
 const RENEW: &str = "UPDATE deliveries SET lease_until = CAST($1 AS BIGINT), \
      due_at = CASE WHEN held THEN NULL ELSE CAST($1 AS BIGINT) END \
      WHERE state = 'sending' AND lease_owner = $2";
-const WANTED_NOW: &str = "SELECT wanted, version, claimed FROM deliveries WHERE id = $1";
+const WANTED_NOW: &str = "SELECT wanted, version, claimed FROM deliveries \
+     WHERE id = $1 AND NOT held";
 
 #[cfg(test)]
 pub(super) const SHARED: [&str; 2] = [RENEW, WANTED_NOW];
@@ -313,7 +314,7 @@ impl Store {
     }
 
     /// Returns what is wanted of a delivery now, the version and the newest token; `None` when
-    /// there is no such delivery. A cheap look before sending.
+    /// nothing may be sent because its record is held. A cheap look before sending.
     pub async fn wanted_now(
         &self,
         delivery: &DeliveryId,
