@@ -64,7 +64,8 @@ pub struct Standing {
     pub wanted: Wanted,
     /// Nothing more is sent until a person releases the record.
     pub held: bool,
-    /// A sender has had it, or something of it is shown: the platform may know of it.
+    /// A sender has had it, a person has done it by hand, or something of it is shown: the
+    /// platform may know of it.
     pub ever_left: bool,
     /// The platform is known to show some version.
     pub shows_some: bool,
@@ -665,9 +666,15 @@ fn undone(now: &Standing, before: DeliveryState) -> Option<Step> {
         State::Failed => (State::Failed, Due::Never),
         _ => (State::Queued, Due::Now),
     };
+    // What a person has made is there all the same, so the next sender looks first.
+    let by_unknown_id = now.state == State::Delivered && !now.has_remote;
     (was_decided && !now.held).then(|| Step {
         state,
         due,
+        claims: match by_unknown_id {
+            true => Claims::InDoubt,
+            false => Claims::Same,
+        },
         ..unchanged(now)
     })
 }

@@ -112,10 +112,13 @@ const ATTEMPT: &str = "INSERT INTO attempts (id, delivery_id, record_id, platfor
      SELECT $1, id, record_id, platform, version, 'by_hand', CAST($3 AS BIGINT), 0, $4, \
      'by_hand', '', $5, '[]' \
      FROM deliveries WHERE id = $2";
+/// What a person has made is there all the same, with an id that the hub does not know.
 const UNDO: &str = "UPDATE deliveries SET state = CASE WHEN m.state_before = 'failed' \
      THEN 'failed' ELSE 'queued' END, \
      due_at = CASE WHEN m.state_before = 'failed' THEN NULL ELSE CAST($2 AS BIGINT) END, \
-     settled = m.settled_before, shown_version = m.shown_before, \
+     settled = CASE WHEN deliveries.state = 'delivered' AND m.remote_id_before IS NULL \
+     AND m.settled_before >= deliveries.claimed THEN deliveries.claimed - 1 \
+     ELSE m.settled_before END, shown_version = m.shown_before, \
      remote_id = m.remote_id_before, remote_url = m.remote_url_before, \
      delivered_at = m.delivered_before, \
      updated_at = CASE WHEN m.state_before = 'failed' THEN m.updated_before \

@@ -39,6 +39,7 @@ row! {
         held: bool,
         due_at: Option<i64>,
         claimed: i64,
+        settled: i64,
         lease_until: Option<i64>,
         tries: i64,
         shown_version: Option<i64>,
@@ -61,8 +62,8 @@ struct Position {
 static OF_RECORDS: Bulk = Bulk::locking(
     &[("record_id", Kind::Text)],
     "SELECT d.id, d.record_id, d.platform, d.wanted, d.version, d.state, d.held, d.due_at, \
-     d.claimed, d.lease_until, d.tries, d.shown_version, d.remote_id, d.remote_url, \
-     d.updated_at \
+     d.claimed, d.settled, d.lease_until, d.tries, d.shown_version, d.remote_id, \
+     d.remote_url, d.updated_at \
      FROM given JOIN deliveries d ON d.record_id = given.record_id",
     " FOR UPDATE OF d",
 );
@@ -329,7 +330,10 @@ impl DeliveryRow {
             wanted,
             state: parse_state(&self.state, &self.id)?,
             held: self.held,
-            ever_left: self.claimed > 0 || self.shown_version.is_some(),
+            // What a person did by hand was never claimed, and is in doubt.
+            ever_left: self.claimed > 0
+                || self.settled < self.claimed
+                || self.shown_version.is_some(),
             shows_some: self.shown_version.is_some(),
             is_shown: wanted == Wanted::Shown && self.shown_version == Some(self.version),
             was_tried: self.tries > 0,
