@@ -88,6 +88,7 @@ mod tests {
             tries: 1,
             first_tried_at: Some(first_tried_at),
             delivered_at: None,
+            reworded: false,
             progress: None,
             document: Arc::new(Document::new("{}".to_owned())),
             reason: None,

@@ -309,7 +309,8 @@ impl Attempt<'_> {
                 value
                     .as_i64()
                     .or_else(|| value.as_str()?.trim().parse().ok())
-            });
+            })
+            .filter(|_| !self.claim.reworded);
         let found = self.exchange.progress.done.values().any(|values| {
             values
                 .get("remote_id")

@@ -444,6 +444,7 @@ impl ClaimRow {
             tries: self.tries,
             first_tried_at: self.first_tried_at,
             delivered_at: self.delivered_at,
+            reworded: self.overridden,
             progress: self
                 .progress
                 .as_deref()

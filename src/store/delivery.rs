@@ -30,6 +30,9 @@ pub struct Claim {
     pub first_tried_at: Option<i64>,
     /// When the platform last said yes.
     pub delivered_at: Option<i64>,
+    /// It was put in other words, or in its own again: of a version that is there, nobody knows
+    /// in which words.
+    pub reworded: bool,
     /// Finished steps of this version and the values they captured.
     pub progress: Option<Value>,
     /// The platform's id of the object, once known.

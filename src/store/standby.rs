@@ -225,6 +225,7 @@ impl Opened {
             tries: 0,
             first_tried_at: None,
             delivered_at: None,
+            reworded: false,
             progress: None,
             remote_id: None,
             remote_url: None,

@@ -470,6 +470,8 @@ impl ShownRow {
             tries: self.tries,
             first_tried_at: None,
             delivered_at: self.delivered_at,
+            // What is only looked at is compared word by word.
+            reworded: false,
             progress: None,
             remote_id: self.remote_id,
             remote_url: self.remote_url,
