@@ -14,6 +14,8 @@ pub const EXAMPLE: &str = include_str!("../deploy/synchub.example.toml");
 
 /// A shorter lease would be lost to a busy machine.
 const EVENT_LEASE_MS_MIN: u64 = 1_000;
+/// How often a sender asks whether somebody wants it to look at what is shown.
+const LOOK: Duration = Duration::from_secs(1);
 /// Above the longest wait of a submission for its commit.
 const ATTACHMENT_GRACE_MS_MIN: u64 = 120_000;
 /// Asking more often would only keep the database busy.
@@ -302,6 +304,7 @@ impl Settings {
                 grace: Duration::from_millis(self.queue.grace_ms),
             },
             beat: Duration::from_millis(self.deliver.beat_ms),
+            look: LOOK,
         }
     }
 

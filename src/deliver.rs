@@ -48,6 +48,8 @@ pub struct DeliverOptions {
     pub sweep: SweepOptions,
     /// How often a process tells the others that it sends.
     pub beat: Duration,
+    /// How often a sender asks whether somebody wants it to look at what is shown.
+    pub look: Duration,
 }
 
 /// The senders at work.
@@ -91,6 +93,7 @@ impl Deliverer {
             queue: Arc::clone(queue),
             owner: owner.clone(),
             lease: options.lease,
+            look: options.look,
             shares,
             shutdown: shutdown.clone(),
         };

@@ -204,6 +204,7 @@ impl Bench {
                     grace: Duration::from_secs(30),
                 },
                 beat: Duration::from_secs(1),
+                look: Duration::from_secs(1),
             };
             let started = Deliverer::start(
                 (&self.store, &self.attachments),

@@ -59,6 +59,8 @@ pub(super) struct Surroundings {
     /// Name of this process in leases.
     pub(super) owner: String,
     pub(super) lease: Duration,
+    /// How often to ask whether somebody wants to know what is shown.
+    pub(super) look: Duration,
     /// Which part of the limits this process may use.
     pub(super) shares: watch::Receiver<Share>,
     pub(super) shutdown: CancellationToken,

@@ -25,6 +25,8 @@ const RUN_MAX: Duration = Duration::from_secs(40);
 /// Records that a story is about.
 const RECORDS: usize = 2;
 const PLATFORMS: [&str; 3] = ["asked", "header", "keyed"];
+/// Which of them takes one record at a time.
+const ONE_AT_A_TIME: usize = 2;
 
 /// Something that happens.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +49,8 @@ enum Step {
     Release { record: usize },
     /// Something goes wrong with the next request.
     Trouble { platform: usize, fault: Fault },
+    /// What is stuck on a platform is let go.
+    LetGo { platform: usize },
     /// An operator pauses a platform.
     Pause { platform: usize, mode: PauseMode },
     /// An operator resumes it.
@@ -57,6 +61,22 @@ enum Step {
     GiveUp { record: usize, platform: usize },
     /// An operator takes that back.
     Undo { record: usize, platform: usize },
+    /// A person does at the platform what is wanted, and says so.
+    DoByHand { record: usize, platform: usize },
+    /// An operator puts the title in other words for a platform, or in its own again.
+    Override {
+        record: usize,
+        platform: usize,
+        own: bool,
+    },
+    /// A platform loses what it shows of a record.
+    Lose { record: usize, platform: usize },
+    /// An operator has everything on a platform looked at, and mended.
+    Verify { platform: usize },
+    /// A second process begins to send.
+    Join,
+    /// It ends.
+    Part,
     /// Senders are woken up for nothing.
     WakeUp,
     /// The hub works for so long.
@@ -95,6 +115,7 @@ fn faults() -> impl Strategy<Value = Fault> {
         Fault::SlowAnswer,
         Fault::SlowSave,
         Fault::SlowSave,
+        Fault::Stuck,
         Fault::Busy,
         Fault::Refused,
         Fault::LostQuestion,
@@ -136,7 +157,18 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(platform, way)| Step::Replay { platform, way }),
         1 => (record.clone(), platform.clone())
             .prop_map(|(record, platform)| Step::GiveUp { record, platform }),
-        1 => (record, platform).prop_map(|(record, platform)| Step::Undo { record, platform }),
+        1 => (record.clone(), platform.clone())
+            .prop_map(|(record, platform)| Step::Undo { record, platform }),
+        2 => (record.clone(), platform.clone())
+            .prop_map(|(record, platform)| Step::DoByHand { record, platform }),
+        2 => (record.clone(), platform.clone(), proptest::bool::weighted(0.2))
+            .prop_map(|(record, platform, own)| Step::Override { record, platform, own }),
+        1 => (record, platform.clone())
+            .prop_map(|(record, platform)| Step::Lose { record, platform }),
+        2 => platform.clone().prop_map(|platform| Step::Verify { platform }),
+        1 => platform.prop_map(|platform| Step::LetGo { platform }),
+        1 => Just(Step::Join),
+        1 => Just(Step::Part),
         1 => Just(Step::WakeUp),
         14 => (1_u64..60).prop_map(|ms| Step::Work { ms }),
         5 => proptest::sample::select(vec![-4_000, 300, 1_500, 8_000, 25_000, 100_000])
@@ -146,25 +178,92 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Something goes wrong with a record, and before it is put right the next thing happens.
+/// What the OA or an operator may want of a record at an awkward moment.
+fn changes(record: usize) -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Withdraw { record }),
+        2 => Just(Step::WithdrawByHand { record }),
+        3 => (1_u8..8).prop_map(move |mask| Step::Post { record, mask }),
+        1 => Just(Step::PostHeld { record }),
+        1 => Just(Step::PostSealed { record }),
+        3 => steps(),
+    ]
+}
+
+/// Faults after which the hub tries again by itself.
+fn passing_faults() -> impl Strategy<Value = Fault> {
+    proptest::sample::select(vec![
+        Fault::LostRequest,
+        Fault::LostAnswer,
+        Fault::HalfAnswer,
+        Fault::ErrorUnsaved,
+        Fault::ErrorSaved,
+        Fault::Busy,
+    ])
+}
+
+/// Something goes wrong with a record, new or shown already, and while it waits to be tried again
+/// the next thing happens; then it is tried again.
 fn troubles() -> impl Strategy<Value = Vec<Step>> {
-    let start = (0..RECORDS, 0..PLATFORMS.len(), faults(), 15_u64..50);
-    (start, steps()).prop_map(|((record, platform, fault, ms), next)| {
-        vec![
-            Step::Trouble { platform, fault },
-            Step::Post { record, mask: 7 },
-            Step::Work { ms },
-            next,
-        ]
+    let start = (
+        0..RECORDS,
+        0..PLATFORMS.len(),
+        prop_oneof![3 => passing_faults(), 1 => faults()],
+        proptest::bool::ANY,
+        15_u64..50,
+    );
+    start.prop_flat_map(|(record, platform, fault, is_shown, ms)| {
+        changes(record).prop_map(move |change| {
+            let post = Step::Post { record, mask: 7 };
+            let mut story = match is_shown {
+                true => vec![post, Step::Work { ms: 60 }],
+                false => Vec::new(),
+            };
+            story.extend([
+                Step::Trouble { platform, fault },
+                post,
+                Step::Work { ms },
+                change,
+                Step::Leap { ms: 300 },
+                Step::Work { ms },
+            ]);
+            story
+        })
+    })
+}
+
+/// A record waits in hand while another one is stuck, and before its turn comes the next thing
+/// happens.
+fn jams() -> impl Strategy<Value = Vec<Step>> {
+    let start = (0..RECORDS, 15_u64..50);
+    start.prop_flat_map(|(record, ms)| {
+        changes(record).prop_map(move |change| {
+            let platform = ONE_AT_A_TIME;
+            let (other, fault) = ((record + 1) % RECORDS, Fault::Stuck);
+            vec![
+                Step::Trouble { platform, fault },
+                Step::Post {
+                    record: other,
+                    mask: 7,
+                },
+                Step::Work { ms },
+                Step::Post { record, mask: 7 },
+                Step::Work { ms: 120 },
+                change,
+                Step::LetGo { platform },
+                Step::Work { ms },
+            ]
+        })
     })
 }
 
 fn stories() -> impl Strategy<Value = Story> {
     let part = prop_oneof![
-        5 => steps().prop_map(|step| vec![step]),
-        1 => troubles(),
+        8 => steps().prop_map(|step| vec![step]),
+        3 => troubles(),
+        1 => jams(),
     ];
-    proptest::collection::vec(part, 3..20).prop_map(|parts| Story(parts.concat()))
+    proptest::collection::vec(part, 3..16).prop_map(|parts| Story(parts.concat()))
 }
 
 /// Plays a story; returns which promise was broken, and when.
@@ -188,6 +287,14 @@ fn what_was_found_once_stays_mended() {
         fault: Fault::SlowSave,
     };
     let post = Step::Post { record: 0, mask: 1 };
+    let pause = Step::Pause {
+        platform: 0,
+        mode: PauseMode::Hold,
+    };
+    let by_hand = Step::DoByHand {
+        record: 0,
+        platform: 0,
+    };
     let found = [
         // A leap ends the lease of what is in flight: it was made twice.
         vec![
@@ -230,6 +337,60 @@ fn what_was_found_once_stays_mended() {
             Step::Post { record: 0, mask: 3 },
             Step::Work { ms: 200 },
         ],
+        // What a person had made before the hub ever tried was never taken down.
+        vec![
+            pause,
+            Step::Post { record: 0, mask: 1 },
+            by_hand,
+            Step::Withdraw { record: 0 },
+            Step::Resume { platform: 0 },
+            Step::Work { ms: 60 },
+        ],
+        // Nor was it when they took back that they had said so.
+        vec![
+            pause,
+            Step::Post { record: 0, mask: 1 },
+            by_hand,
+            Step::Undo {
+                record: 0,
+                platform: 0,
+            },
+            Step::Withdraw { record: 0 },
+            Step::Resume { platform: 0 },
+            Step::Work { ms: 60 },
+        ],
+        // What was there in the record's own words was taken for what it was put in.
+        vec![
+            Step::Trouble {
+                platform: 0,
+                fault: Fault::ErrorSaved,
+            },
+            Step::Post { record: 0, mask: 1 },
+            Step::Work { ms: 20 },
+            Step::Override {
+                record: 0,
+                platform: 0,
+                own: false,
+            },
+            Step::Leap { ms: 300 },
+            Step::Work { ms: 60 },
+        ],
+        // Held while it waited in hand for its turn, it was sent all the same.
+        vec![
+            Step::Trouble {
+                platform: ONE_AT_A_TIME,
+                fault: Fault::Stuck,
+            },
+            Step::Post { record: 1, mask: 4 },
+            Step::Work { ms: 20 },
+            Step::Post { record: 0, mask: 4 },
+            Step::Work { ms: 120 },
+            Step::PostHeld { record: 0 },
+            Step::LetGo {
+                platform: ONE_AT_A_TIME,
+            },
+            Step::Work { ms: 40 },
+        ],
     ];
     let mut world = World::new();
     for story in found.map(Story) {
@@ -270,7 +431,9 @@ fn promises_hold_whatever_happens() {
         })
     });
     match result {
-        Ok(()) => assert!(played >= 5, "only {played} stories were played"),
+        Ok(()) => {
+            assert!(played >= 5, "only {played} stories were played");
+        }
         Err(TestError::Fail(problem, story)) => {
             panic!("a promise is broken {problem}\nby this story:{story:?}")
         }

@@ -15,10 +15,7 @@ use crate::record::{Appearance, DeliveryId, RecordId, Wanted};
 use crate::store::{Claim, Look, LookOutcome, NewVerification, StoreError, Verification};
 use futures_util::stream::{self, StreamExt};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How often a sender asks whether somebody wants it to look.
-const ASK: Duration = Duration::from_secs(1);
 /// Looks that are stored at once.
 const PAGE_MAX: usize = 20;
 const SCHEDULE: &str = "schedule";
@@ -32,7 +29,7 @@ pub(super) async fn verify(sender: Arc<Sender>) {
     loop {
         tokio::select! {
             () = sender.surroundings.shutdown.cancelled() => return,
-            () = tokio::time::sleep(ASK) => {}
+            () = tokio::time::sleep(sender.surroundings.look) => {}
         }
         if !sender.may_look().await {
             continue;

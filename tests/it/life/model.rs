@@ -38,6 +38,8 @@ pub(super) struct Model {
     pub(super) wishes: BTreeMap<&'static str, Wish>,
     /// Where the newest version belongs.
     pub(super) routed: Vec<&'static str>,
+    /// Platform → the version that it shows under another title, and that title.
+    pub(super) overrides: BTreeMap<&'static str, (i64, String)>,
 }
 
 /// What holds a submission.
@@ -64,6 +66,14 @@ impl Model {
                 _ => Wish::Gone,
             };
             self.wishes.insert(platform, wish);
+        }
+    }
+
+    /// Returns the title that a platform has to show of a version that was accepted.
+    pub(super) fn title(&self, platform: &str, version: i64) -> Option<&str> {
+        match self.overrides.get(platform) {
+            Some((it, title)) if *it == version => Some(title),
+            _ => self.versions.get(&version).map(|it| it.title.as_str()),
         }
     }
 

@@ -4,7 +4,7 @@
 //! are the hub's. It lives on a thread of its own and survives the hub.
 
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// How long a slow answer takes: long enough for other things to happen meanwhile.
 const SLOW: Duration = Duration::from_millis(40);
+/// Nobody is stuck for longer, so that the hub still waits for the answer.
+const STUCK_MAX: Duration = Duration::from_secs(2);
 
 /// What happens to the next request that would change something, or to the next question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(super) enum Fault {
     SlowAnswer,
     /// It is saved after a while, whether the sender still waits or not.
     SlowSave,
+    /// It is saved and answered when it is let go.
+    Stuck,
     /// Too many requests.
     Busy,
     /// Refused for good.
@@ -73,7 +77,13 @@ pub(super) struct Saved {
 struct Shelf {
     objects: BTreeMap<String, Vec<Object>>,
     faults: BTreeMap<String, VecDeque<Fault>>,
+    /// Platform → the key whose request is stuck there.
+    stuck: BTreeMap<String, String>,
+    /// Platform and key → requests that have arrived.
+    asked: BTreeMap<(String, String), usize>,
     saved: Vec<Saved>,
+    /// Platform and key of what was lost.
+    lost: BTreeSet<(String, String)>,
     open: usize,
     problems: Vec<String>,
 }
@@ -142,7 +152,78 @@ impl Platforms {
 
     /// From now on everything is well.
     pub(super) fn behave(&self) {
-        lock(&self.shelf).faults.clear();
+        let mut shelf = lock(&self.shelf);
+        shelf.faults.clear();
+        shelf.stuck.clear();
+    }
+
+    /// Lets go what is stuck.
+    pub(super) fn let_go(&self, platform: &str) {
+        lock(&self.shelf).stuck.remove(platform);
+    }
+
+    /// Returns the key whose request is stuck.
+    pub(super) fn stuck(&self, platform: &str) -> Option<String> {
+        lock(&self.shelf).stuck.get(platform).cloned()
+    }
+
+    /// A person at the platform makes it show this version of a record, or nothing of it.
+    pub(super) fn by_hand(&self, platform: &str, key: &str, shown: Option<(i64, String)>) {
+        let mut shelf = lock(&self.shelf);
+        shelf.lost.remove(&(platform.to_owned(), key.to_owned()));
+        let objects = shelf.objects.entry(platform.to_owned()).or_default();
+        let Some((version, title)) = shown else {
+            let mine = objects.iter_mut().filter(|object| object.key == key);
+            mine.for_each(|object| object.live = false);
+            return;
+        };
+        // What was deleted here never comes back under its id.
+        let may_return = platform != "asked";
+        let place = objects
+            .iter()
+            .position(|object| object.key == key && (object.live || may_return));
+        let made = Object {
+            id: place.unwrap_or(objects.len()),
+            key: key.to_owned(),
+            version,
+            title: title.clone(),
+            live: true,
+        };
+        match place {
+            Some(place) => objects[place] = made,
+            None => objects.push(made),
+        }
+        shelf.saved.push(Saved {
+            platform: platform.to_owned(),
+            key: key.to_owned(),
+            version,
+            title,
+        });
+    }
+
+    /// The platform loses what it shows of a record.
+    pub(super) fn lose(&self, platform: &str, key: &str) {
+        let mut shelf = lock(&self.shelf);
+        let objects = shelf.objects.entry(platform.to_owned()).or_default();
+        let mut mine = objects
+            .iter_mut()
+            .filter(|object| object.live && object.key == key);
+        if let Some(object) = mine.next() {
+            object.live = false;
+            shelf.lost.insert((platform.to_owned(), key.to_owned()));
+        }
+    }
+
+    /// Returns whether the platform has lost what it showed of a record, and not got it again.
+    pub(super) fn has_lost(&self, platform: &str, key: &str) -> bool {
+        let lost = (platform.to_owned(), key.to_owned());
+        lock(&self.shelf).lost.contains(&lost)
+    }
+
+    /// Returns how many requests about a record have arrived.
+    pub(super) fn asked(&self, platform: &str, key: &str) -> usize {
+        let asked = (platform.to_owned(), key.to_owned());
+        lock(&self.shelf).asked.get(&asked).copied().unwrap_or(0)
     }
 
     /// Returns what a platform shows of a record.
@@ -171,6 +252,7 @@ impl Platforms {
         let address = self.url.trim_start_matches("http://");
         let own = std::net::TcpStream::connect(address).expect("it listens");
         drop(own);
+        lock(&self.shelf).stuck.clear();
         let began = std::time::Instant::now();
         while lock(&self.shelf).open > 0 {
             assert!(began.elapsed() < crate::hub::PATIENCE, "it does not end");
@@ -187,9 +269,11 @@ async fn serve(stream: TcpStream, shelf: &Mutex<Shelf>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await? {
-        let fault = lock(shelf).next_fault(&request);
-        if fault == Some(Fault::SlowSave) {
-            tokio::time::sleep(SLOW).await;
+        let fault = lock(shelf).arrives(&request);
+        match fault {
+            Some(Fault::SlowSave) => tokio::time::sleep(SLOW).await,
+            Some(Fault::Stuck) => until_let_go(shelf, &request.platform).await,
+            _ => {}
         }
         let saves = !matches!(
             fault,
@@ -229,12 +313,20 @@ async fn serve(stream: TcpStream, shelf: &Mutex<Shelf>) -> std::io::Result<()> {
                 tokio::time::sleep(SLOW).await;
                 write(&mut stream, answer.0, &answer.1.to_string()).await?;
             }
-            Some(Fault::SlowSave) | None => {
+            Some(Fault::SlowSave | Fault::Stuck) | None => {
                 write(&mut stream, answer.0, &answer.1.to_string()).await?;
             }
         }
     }
     Ok(())
+}
+
+async fn until_let_go(shelf: &Mutex<Shelf>, platform: &str) {
+    let began = std::time::Instant::now();
+    while lock(shelf).stuck.contains_key(platform) && began.elapsed() < STUCK_MAX {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    lock(shelf).stuck.remove(platform);
 }
 
 async fn read(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
@@ -279,6 +371,31 @@ async fn write(stream: &mut BufReader<TcpStream>, status: u16, text: &str) -> st
 }
 
 impl Shelf {
+    /// Takes note of a request and returns what goes wrong with it.
+    fn arrives(&mut self, request: &Request) -> Option<Fault> {
+        let fault = self.next_fault(request);
+        let key = self.key_of(request);
+        let platform = request.platform.clone();
+        if fault == Some(Fault::Stuck) {
+            self.stuck.insert(platform.clone(), key.clone());
+        }
+        *self.asked.entry((platform, key)).or_default() += 1;
+        fault
+    }
+
+    /// The key of the record that a request is about.
+    fn key_of(&self, request: &Request) -> String {
+        let by_id = || {
+            let objects = self.objects.get(&request.platform)?;
+            let id: usize = request.name.parse().ok()?;
+            objects.get(id).map(|object| object.key.clone())
+        };
+        let said = || request.body["key"].as_str().map(ToOwned::to_owned);
+        said()
+            .or_else(by_id)
+            .unwrap_or_else(|| request.name.clone())
+    }
+
     fn next_fault(&mut self, request: &Request) -> Option<Fault> {
         let question = request.method == "GET";
         let faults = self.faults.get_mut(&request.platform)?;
@@ -344,6 +461,7 @@ impl Shelf {
                     version: object.version,
                     title: object.title.clone(),
                 });
+                self.lost.remove(&(platform.to_owned(), object.key.clone()));
                 let id = object.id;
                 match place {
                     Some(place) => objects[place] = object,

@@ -3,7 +3,7 @@
 
 use super::model::{Gate, Model, Wish, publication, withdrawal};
 use super::platform::Platforms;
-use super::{PLATFORMS, RECORDS, Step};
+use super::{ONE_AT_A_TIME, PLATFORMS, RECORDS, Step};
 use crate::hub::{PATIENCE, project};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,8 +16,9 @@ use synchub::deliver::{DeliverOptions, Deliverer};
 use synchub::queue::{EmbeddedQueue, Queue, SweepOptions};
 use synchub::record::{DeliveryState, SubmissionId, Wanted};
 use synchub::store::{
-    DeliveryView, HandWork, NewReplay, NewSubmission, ReleaseOutcome, ReplaySelection,
-    ReplaySwitch, ReplayWay, Store, SubmitOutcome, WithdrawOutcome,
+    DeliveryView, HandOutcome, HandWork, NewOverride, NewReplay, NewSubmission, NewVerification,
+    ReleaseOutcome, ReplaySelection, ReplaySwitch, ReplayWay, Store, SubmitOutcome,
+    VerificationState, WithdrawOutcome,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -28,13 +29,18 @@ const SWEEP: Duration = Duration::from_millis(4);
 /// Rounds of waiting, looking and sending again until everything must be at rest.
 const ROUNDS_MAX: usize = 60;
 const ME: &str = "值班员";
+/// What is in hand for longer is looked at again before it is sent.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// A process: everything in it is gone when it is dropped.
 struct Hub {
     runtime: Runtime,
     store: Store,
     queue: Arc<dyn Queue>,
+    attachments: Attachments,
     senders: Option<Deliverer>,
+    /// The senders of a second process, with a queue of their own, on the same store.
+    others: Option<(Deliverer, Arc<dyn Queue>)>,
 }
 
 pub(super) struct World {
@@ -47,6 +53,21 @@ pub(super) struct World {
     models: Vec<Model>,
     /// What was saved on the platforms up to here has been checked.
     checked: usize,
+    /// Record and platform → nothing older than this version may be saved there any more.
+    floors: BTreeMap<(usize, &'static str), i64>,
+    /// The title has just been put in other words there: both were true a moment ago.
+    reworded: Option<(usize, &'static str)>,
+    /// What senders have in hand.
+    in_hand: BTreeMap<(usize, &'static str), InHand>,
+}
+
+/// A delivery that a sender has in hand, for as long as nothing else is seen of it.
+#[derive(Clone, Copy, PartialEq)]
+struct InHand {
+    token: i64,
+    /// Requests about it that have arrived.
+    asked: usize,
+    since: Instant,
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -61,26 +82,55 @@ impl Hub {
             .expect("a runtime");
         let url = format!("sqlite://{}", folder.join("hub.db").display());
         let queue: Arc<dyn Queue> = Arc::new(EmbeddedQueue::new());
-        let (store, senders) = runtime.block_on(async {
-            let store = Store::open(&url).await.expect("a store");
-            let options = DeliverOptions {
-                lease: LEASE,
-                sweep: SweepOptions {
-                    interval: SWEEP,
-                    grace: Duration::from_secs(30),
-                },
-                beat: Duration::from_secs(1),
-            };
-            let attachments = Attachments::in_folder(&store, &folder.join("files"));
-            let places = (&store, &attachments.expect("a folder"));
-            let senders = Deliverer::start(places, &queue, connectors, options);
-            (store, senders.expect("senders"))
-        });
-        Self {
+        let store = runtime.block_on(Store::open(&url)).expect("a store");
+        let attachments = Attachments::in_folder(&store, &folder.join("files"));
+        let mut hub = Self {
             runtime,
             store,
             queue,
-            senders: Some(senders),
+            attachments: attachments.expect("a folder"),
+            senders: None,
+            others: None,
+        };
+        hub.senders = Some(hub.senders_with(&hub.queue, connectors));
+        hub
+    }
+
+    fn senders_with(&self, queue: &Arc<dyn Queue>, connectors: &Connectors) -> Deliverer {
+        let options = DeliverOptions {
+            lease: LEASE,
+            sweep: SweepOptions {
+                interval: SWEEP,
+                grace: Duration::from_secs(30),
+            },
+            beat: Duration::from_secs(1),
+            look: SWEEP,
+        };
+        let places = (&self.store, &self.attachments);
+        self.runtime
+            .block_on(async { Deliverer::start(places, queue, connectors, options) })
+            .expect("senders")
+    }
+
+    /// A second process begins to send.
+    fn join(&mut self, connectors: &Connectors) {
+        if self.others.is_none() {
+            let queue: Arc<dyn Queue> = Arc::new(EmbeddedQueue::new());
+            self.others = Some((self.senders_with(&queue, connectors), queue));
+        }
+    }
+
+    /// The second process ends well.
+    fn part(&mut self) {
+        if let Some((senders, _)) = self.others.take() {
+            self.runtime.block_on(senders.stop());
+        }
+    }
+
+    fn wake(&self, platform: &str) {
+        self.queue.offer(platform, &[]);
+        if let Some((_, queue)) = &self.others {
+            queue.offer(platform, &[]);
         }
     }
 }
@@ -109,6 +159,9 @@ impl World {
             hub: None,
             models: Vec::new(),
             checked: 0,
+            floors: BTreeMap::new(),
+            reworded: None,
+            in_hand: BTreeMap::new(),
         }
     }
 
@@ -122,6 +175,8 @@ impl World {
         std::fs::copy(self.empty.path().join("hub.db"), to).expect("copied");
         self.models = (0..RECORDS).map(|_| Model::default()).collect();
         self.checked = 0;
+        self.floors.clear();
+        self.in_hand.clear();
         self.hub = Some(Hub::start(self.folder.path(), &self.connectors));
     }
 
@@ -131,14 +186,13 @@ impl World {
 
     /// Lets something happen, and checks every promise.
     pub(super) fn apply(&mut self, step: Step) -> Result<(), String> {
-        let silent = self.silent()?;
-        let spoken_to = self.happen(step)?;
+        self.happen(step)?;
         self.check()?;
-        self.check_saved(&silent, spoken_to)
+        self.check_saved()?;
+        self.raise_floors()
     }
 
-    /// Lets something happen; returns the record that it let speak.
-    fn happen(&mut self, step: Step) -> Result<Option<usize>, String> {
+    fn happen(&mut self, step: Step) -> Result<(), String> {
         match step {
             Step::Post { record, mask } => {
                 self.models[record].routed = PLATFORMS
@@ -148,7 +202,6 @@ impl World {
                     .map(|(_, platform)| platform)
                     .collect();
                 self.post(record, Gate::Open)?;
-                return Ok(Some(record));
             }
             Step::PostHeld { record } => self.post_everywhere(record, Gate::Held)?,
             Step::PostSealed { record } => self.post_everywhere(record, Gate::Sealed)?,
@@ -189,11 +242,13 @@ impl World {
                     let done = hub.runtime.block_on(done).map_err(text)?;
                     if let ReleaseOutcome::Released(_) = done {
                         self.models[record].released();
-                        return Ok(Some(record));
+                        // It speaks again, at once.
+                        self.floors.retain(|(it, _), _| *it != record);
                     }
                 }
             }
             Step::Trouble { platform, fault } => self.platforms.play(PLATFORMS[platform], fault),
+            Step::LetGo { platform } => self.platforms.let_go(PLATFORMS[platform]),
             Step::Pause { platform, mode } => {
                 let hub = self.hub();
                 let pause = hub
@@ -211,12 +266,31 @@ impl World {
                 let reason = "误操作".to_owned();
                 self.by_hand(record, platform, &HandWork::Undo { reason })?;
             }
+            Step::DoByHand { record, platform } => self.do_by_hand(record, platform)?,
+            Step::Override {
+                record,
+                platform,
+                own,
+            } => self.reword(record, PLATFORMS[platform], own)?,
+            Step::Lose { record, platform } => {
+                if let Some(id) = &self.models[record].id {
+                    self.platforms.lose(PLATFORMS[platform], id.as_str());
+                }
+            }
+            Step::Verify { platform } => self.verify(PLATFORMS[platform])?,
+            Step::Join => {
+                let hub = self.hub.as_mut().expect("begun");
+                hub.join(&self.connectors);
+            }
+            Step::Part => self.hub.as_mut().expect("begun").part(),
             Step::WakeUp => {
                 for platform in PLATFORMS.into_iter().cycle().take(9) {
-                    self.hub().queue.offer(platform, &[]);
+                    self.hub().wake(platform);
                 }
             }
             Step::Work { ms } => self.work(Duration::from_millis(ms))?,
+            // Of two processes both would renew their leases in so long a time.
+            Step::Leap { .. } if self.hub().others.is_some() => {}
             Step::Leap { ms } => leap(ms),
             Step::Crash => {
                 self.hub = None;
@@ -226,11 +300,12 @@ impl World {
             }
             Step::Restart => self.restart(),
         }
-        Ok(None)
+        Ok(())
     }
 
     fn restart(&mut self) {
         let hub = self.hub.as_mut().expect("begun");
+        hub.part();
         let senders = hub.senders.take().expect("started");
         hub.runtime.block_on(senders.stop());
         hub.runtime.block_on(hub.store.close());
@@ -241,7 +316,7 @@ impl World {
         let hub = self.hub();
         let outcome = hub.runtime.block_on(hub.store.submit(new));
         for platform in PLATFORMS {
-            hub.queue.offer(platform, &[]);
+            hub.wake(platform);
         }
         outcome.map_err(text)
     }
@@ -319,17 +394,108 @@ impl World {
         frozen.map(drop).map_err(text)
     }
 
-    fn by_hand(&self, record: usize, platform: usize, work: &HandWork) -> Result<(), String> {
-        let deliveries = self.deliveries(record)?;
-        let delivery = deliveries
-            .iter()
-            .find(|it| it.platform == PLATFORMS[platform]);
-        if let Some(delivery) = delivery {
-            let hub = self.hub();
-            let done = hub.store.work_by_hand(&delivery.id, work, ME);
-            hub.runtime.block_on(done).map_err(text)?;
+    fn by_hand(
+        &self,
+        record: usize,
+        platform: usize,
+        work: &HandWork,
+    ) -> Result<Option<HandOutcome>, String> {
+        let Some(delivery) = self.delivery(record, PLATFORMS[platform])? else {
+            return Ok(None);
+        };
+        let hub = self.hub();
+        let done = hub.store.work_by_hand(&delivery.id, work, ME);
+        hub.runtime.block_on(done).map(Some).map_err(text)
+    }
+
+    fn delivery(&self, record: usize, platform: &str) -> Result<Option<DeliveryView>, String> {
+        let mut deliveries = self.deliveries(record)?.into_iter();
+        Ok(deliveries.find(|it| it.platform == platform))
+    }
+
+    /// A person does what is wanted, if the hub takes their word for it.
+    fn do_by_hand(&mut self, record: usize, platform: usize) -> Result<(), String> {
+        let at = PLATFORMS[platform];
+        let Some(delivery) = self.delivery(record, at)? else {
+            return Ok(());
+        };
+        let work = HandWork::Done {
+            evidence: "截图".to_owned(),
+            url: None,
+        };
+        if self.by_hand(record, platform, &work)? == Some(HandOutcome::Changed) {
+            let title = self.models[record].title(at, delivery.version);
+            let shown = match (delivery.wanted, title) {
+                (Wanted::Gone, _) => None,
+                (Wanted::Shown, Some(title)) => Some((delivery.version, title.to_owned())),
+                (Wanted::Shown, None) => return Err("a version nobody knows".to_owned()),
+            };
+            let key = delivery.record_id.as_str();
+            self.platforms.by_hand(at, key, shown);
         }
         Ok(())
+    }
+
+    /// An operator puts the title in other words, or in its own again.
+    fn reword(&mut self, record: usize, at: &'static str, own: bool) -> Result<(), String> {
+        let Some(delivery) = self.delivery(record, at)? else {
+            return Ok(());
+        };
+        let version = delivery.version;
+        let Some(before) = self.models[record].versions.get(&version) else {
+            return Ok(());
+        };
+        let title = format!("{}（本平台用）", before.title);
+        let new = NewOverride {
+            delivery: delivery.id,
+            version,
+            pointer: "/title".to_owned(),
+            before: before.title.clone().into(),
+            value: (!own).then(|| title.clone().into()),
+            reason: "平台限制字数".to_owned(),
+            actor: ME.to_owned(),
+        };
+        let hub = self.hub();
+        let done = hub.runtime.block_on(hub.store.override_field(&new));
+        if done.map_err(text)? {
+            self.hub().wake(at);
+            self.reworded = Some((record, at));
+            let overrides = &mut self.models[record].overrides;
+            match own {
+                true => overrides.remove(at),
+                false => overrides.insert(at, (version, title)),
+            };
+        }
+        Ok(())
+    }
+
+    fn verify(&self, platform: &str) -> Result<(), String> {
+        let hub = self.hub();
+        let new = NewVerification {
+            platform: platform.to_owned(),
+            repair: true,
+            reason: "核对".to_owned(),
+            actor: ME.to_owned(),
+            scheduled_for: None,
+        };
+        let asked = hub.store.request_verification(&new);
+        hub.runtime.block_on(asked).map(drop).map_err(text)
+    }
+
+    /// Waits until everything on a platform was looked at.
+    fn until_verified(&self, platform: &str) -> Result<(), String> {
+        self.verify(platform)?;
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            self.work(SWEEP)?;
+            let hub = self.hub();
+            let newest = hub.store.list_verifications(Some(platform), 1);
+            let newest = hub.runtime.block_on(newest).map_err(text)?;
+            if newest.iter().all(|it| it.state == VerificationState::Done) {
+                return Ok(());
+            }
+        }
+        Err(format!("nobody looks at {platform}"))
     }
 
     /// Lets the hub work, replays included.
@@ -363,21 +529,45 @@ impl World {
         Ok(view.deliveries)
     }
 
-    /// Returns where nothing more may be shown of a record: it is held or withdrawn, and no sender
-    /// has it in hand.
-    fn silent(&self) -> Result<Vec<(usize, &'static str)>, String> {
-        let mut silent = Vec::new();
-        for (record, model) in self.models.iter().enumerate() {
+    /// Takes note of what may not be saved any more, wherever no sender is at work on an older
+    /// word: what is superseded, held or withdrawn.
+    fn raise_floors(&mut self) -> Result<(), String> {
+        for record in 0..self.models.len() {
             for delivery in self.deliveries(record)? {
                 let at = PLATFORMS.into_iter().find(|it| delivery.platform == *it);
-                let at = at.ok_or("a platform nobody knows")?;
-                let speaks = matches!(model.wishes.get(at), Some(Wish::Shown(_)));
-                if !speaks && delivery.state != DeliveryState::Sending {
-                    silent.push((record, at));
+                let place = (record, at.ok_or("a platform nobody knows")?);
+                let free = delivery.state != DeliveryState::Sending || self.waits(place, &delivery);
+                let model = &self.models[record];
+                let floor = match model.wishes.get(place.1) {
+                    Some(Wish::Shown(version)) => *version,
+                    _ => model.version + 1,
+                };
+                if free {
+                    self.floors.insert(place, floor);
                 }
             }
         }
-        Ok(silent)
+        Ok(())
+    }
+
+    /// Returns whether a sender that has the delivery in hand must ask before it sends it: it
+    /// has it for long, and the only place in flight is taken by another.
+    fn waits(&mut self, place: (usize, &'static str), delivery: &DeliveryView) -> bool {
+        let key = delivery.record_id.as_str();
+        let seen = InHand {
+            token: delivery.claimed,
+            asked: self.platforms.asked(place.1, key),
+            since: Instant::now(),
+        };
+        let before = self.in_hand.get(&place);
+        let same = before.filter(|it| (it.token, it.asked) == (seen.token, seen.asked));
+        let seen = same.copied().unwrap_or(seen);
+        self.in_hand.insert(place, seen);
+        let stuck = self.platforms.stuck(place.1);
+        self.hub().others.is_none()
+            && place.1 == PLATFORMS[ONE_AT_A_TIME]
+            && stuck.is_some_and(|stuck| stuck != key)
+            && seen.since.elapsed() >= FRESH
     }
 
     /// Checks what the store says against the platforms.
@@ -440,10 +630,11 @@ impl World {
                 }
             }
             State::Delivered | State::Confirmed if delivery.wanted == Wanted::Shown => {
-                let title = self.models[record]
-                    .versions
-                    .get(&delivery.version)
-                    .map(|version| version.title.as_str());
+                let key = delivery.record_id.as_str();
+                if self.platforms.has_lost(&delivery.platform, key) {
+                    return Ok(());
+                }
+                let title = self.models[record].title(&delivery.platform, delivery.version);
                 let there = shown
                     .first()
                     .map(|object| (object.version, object.title.as_str()));
@@ -476,12 +667,9 @@ impl World {
     }
 
     /// Checks what was saved since the last time: only what has passed the gate, never an older
-    /// version after a newer one, and nothing where silence was wanted.
-    fn check_saved(
-        &mut self,
-        silent: &[(usize, &'static str)],
-        spoken_to: Option<usize>,
-    ) -> Result<(), String> {
+    /// version after a newer one, and nothing that was superseded, held or withdrawn before a
+    /// sender began with it.
+    fn check_saved(&mut self) -> Result<(), String> {
         let saved = self.platforms.saved();
         let mut newest: BTreeMap<(&str, &str), i64> = BTreeMap::new();
         for (number, save) in saved.iter().enumerate() {
@@ -499,17 +687,27 @@ impl World {
                 return Err(format!("an older version overtakes {before}: {save:?}"));
             }
             match self.models[record].versions.get(&save.version) {
-                Some(version) if version.passed && version.title == save.title => {}
+                Some(version) if version.passed => {
+                    let said = self.models[record].title(&save.platform, save.version);
+                    let reworded = self.reworded.is_some_and(|(it, at)| {
+                        it == record && at == save.platform && version.title == save.title
+                    });
+                    if said != Some(&save.title) && !reworded {
+                        return Err(format!("{save:?} says something else than {said:?}"));
+                    }
+                }
                 version => return Err(format!("{save:?} leaks: {version:?}")),
             }
-            let wanted_silent = silent
-                .iter()
-                .any(|(it, platform)| *it == record && *platform == save.platform);
-            if wanted_silent && spoken_to != Some(record) {
-                return Err(format!("held or withdrawn, and then shown: {save:?}"));
+            let mut floors = self.floors.iter();
+            let floor = floors.find(|((it, at), _)| *it == record && *at == save.platform);
+            if floor.is_some_and(|(_, floor)| save.version < *floor) {
+                return Err(format!(
+                    "superseded, held or withdrawn, and then shown: {save:?}"
+                ));
             }
         }
         self.checked = saved.len();
+        self.reworded = None;
         Ok(())
     }
 
@@ -529,17 +727,26 @@ impl World {
         // What a hub that lives has in hand is settled; what is left was left by a dead one.
         self.restart();
         leap(LEASE.as_millis() as i64 + 1);
+        for platform in PLATFORMS {
+            self.until_verified(platform)?;
+        }
         for _ in 0..ROUNDS_MAX {
             self.until_idle()?;
             self.check()?;
-            self.check_saved(&[], None)?;
+            self.check_saved()?;
+            self.raise_floors()?;
             let failed = self.all()?.into_iter();
             let failed: Vec<DeliveryView> = failed
                 .filter(|it| it.state == DeliveryState::Failed)
                 .collect();
             for delivery in &failed {
                 let states = [DeliveryState::Failed];
-                self.replay(&delivery.platform, &states, ReplayWay::Current)?;
+                let key = delivery.record_id.as_str();
+                let way = match self.platforms.has_lost(&delivery.platform, key) {
+                    true => ReplayWay::Refill,
+                    false => ReplayWay::Current,
+                };
+                self.replay(&delivery.platform, &states, way)?;
             }
             let hub = self.hub();
             let next = hub.runtime.block_on(hub.store.next_due_at());
@@ -595,7 +802,8 @@ impl World {
                 let shown = self.platforms.live(platform, id.as_str());
                 let well = match (wish, shown.as_slice()) {
                     (Wish::Shown(version), [only]) => {
-                        only.version == *version && only.title == model.versions[version].title
+                        let title = model.title(platform, *version);
+                        only.version == *version && Some(only.title.as_str()) == title
                     }
                     (Wish::Gone | Wish::AsItWas, []) => true,
                     (Wish::AsItWas, [only]) => model.versions[&only.version].passed,
