@@ -112,13 +112,19 @@ async fn decide(
         Err(error @ HandError::Address(_)) => {
             Err(Problem::bad_request("/url", "url", error.to_string()))
         }
-        Err(error @ (HandError::NotOpen(_) | HandError::NothingToUndo)) => Err(Problem::new(
-            StatusCode::CONFLICT,
-            "hand-work-refused",
-            "It cannot be so from where the delivery stands",
-            error.to_string(),
-        )),
+        Err(error @ (HandError::NotOpen(_) | HandError::NothingToUndo)) => {
+            Err(refused(error.to_string()))
+        }
     }
+}
+
+fn refused(detail: String) -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "hand-work-refused",
+        "It cannot be so from where the delivery stands",
+        detail,
+    )
 }
 
 /// Says one field of a record in other words for this platform, in this version; with `dry_run`
@@ -153,12 +159,7 @@ pub(super) async fn override_field(
         match error {
             OverrideError::Store(error) => error.into(),
             OverrideError::Unknown => Problem::not_found("这条推送"),
-            OverrideError::NotOpen => Problem::new(
-                StatusCode::CONFLICT,
-                "hand-work-refused",
-                "It cannot be so from where the delivery stands",
-                text,
-            ),
+            OverrideError::NotOpen => refused(text),
             OverrideError::Field(..) | OverrideError::Missing(_) => {
                 Problem::bad_request("/pointer", "pointer", text)
             }
