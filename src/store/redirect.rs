@@ -188,7 +188,7 @@ impl Store {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_step(redirect, reason, actor).await {
+            match self.try_step(redirect, (reason, actor), BATCH).await {
                 // Somebody settled or corrected the same deliveries.
                 Err(error) if error.is_conflict() && tries < TRIES_MAX => {}
                 done => return done,
@@ -196,11 +196,12 @@ impl Store {
         }
     }
 
-    async fn try_step(
+    /// As [`Store::step_redirect`], once, for `batch` deliveries at most.
+    pub(super) async fn try_step(
         &self,
         redirect: &Redirect,
-        reason: &str,
-        actor: &str,
+        (reason, actor): (&str, &str),
+        batch: i64,
     ) -> Result<RedirectStep, StoreError> {
         let failed = StoreError::while_doing("redirect a platform");
         let mut tx = self.pools().writer.begin_write().await.map_err(&failed)?;
@@ -213,7 +214,9 @@ impl Store {
         if !outdated.is_empty() {
             return Ok(RedirectStep::Refused(outdated));
         }
-        let (moved, all) = move_begun(&mut tx, redirect).await.map_err(&failed)?;
+        let (moved, all) = move_begun(&mut tx, redirect, batch)
+            .await
+            .map_err(&failed)?;
         if !all {
             tx.commit().await.map_err(&failed)?;
             return Ok(RedirectStep::Moved(moved));
@@ -319,19 +322,23 @@ const LEFT_STATES: [DeliveryState; 7] = [
 ];
 
 /// Moves some of what was begun; returns how many, and whether that was all.
-async fn move_begun(tx: &mut Tx, redirect: &Redirect) -> Result<(u64, bool), sqlx::Error> {
+async fn move_begun(
+    tx: &mut Tx,
+    redirect: &Redirect,
+    batch: i64,
+) -> Result<(u64, bool), sqlx::Error> {
     let mut moved = 0;
     for state in DeliveryState::ALL {
         let count = on!(&mut *tx, |c| sqlx::query(MOVE)
             .bind(&redirect.platform)
             .bind(&redirect.previous)
             .bind(state.as_str())
-            .bind(BATCH)
+            .bind(batch)
             .execute(&mut **c)
             .await?
             .rows_affected());
         moved += count;
-        if count as i64 == BATCH {
+        if count as i64 == batch {
             return Ok((moved, false));
         }
     }

@@ -8,6 +8,7 @@ mod events;
 mod life;
 mod operating;
 mod outages;
+mod redirecting;
 mod registry;
 mod replaying;
 mod standing_by;
