@@ -87,6 +87,10 @@ async fn look(
             format!("the connector of `{platform}` has neither `read_back` nor `look_up`"),
             "add one to connector.toml; deploy/CONNECTORS.md describes both",
         ),
+        VerifyError::Retired(_) => failure(
+            format!("`{platform}` is retired"),
+            "look at the platform as it is now, without a version in its name",
+        ),
         VerifyError::Busy => failure("another verification ended just now", "run it again"),
         VerifyError::Store(error) => error.into(),
     })?;

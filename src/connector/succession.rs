@@ -40,6 +40,24 @@ pub enum Turn {
     Retired,
 }
 
+impl std::fmt::Display for Turn {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sends => write!(formatter, "it sends"),
+            Self::AwaitsRedirect { from } => {
+                write!(
+                    formatter,
+                    "version {from} lies beside it and `synchub redirect` is due"
+                )
+            }
+            Self::Outdated { to } => {
+                write!(formatter, "the platform was redirected to version {to}")
+            }
+            Self::Retired => write!(formatter, "this version is retired"),
+        }
+    }
+}
+
 impl Connector {
     /// Returns the platform that it brings records to, whichever of its versions this is.
     pub fn platform(&self) -> &str {

@@ -30,7 +30,7 @@ use leave::Leave;
 use note::note;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -85,6 +85,8 @@ pub(super) struct Sender {
     breaker: Breaker,
     /// When something was last let go ahead of the messages that wait, ms since 1970.
     overtaken_at: AtomicI64,
+    /// Whether it was not this version's turn at the last look.
+    out_of_turn: AtomicBool,
     surroundings: Surroundings,
     in_hand: Arc<Semaphore>,
     alone: Alone,
@@ -123,6 +125,7 @@ impl Sender {
             pace: Pace::new(&connector, share, surroundings.shutdown.clone()),
             breaker: Breaker::new(&connector),
             overtaken_at: AtomicI64::new(0),
+            out_of_turn: AtomicBool::new(false),
             in_hand: Arc::new(Semaphore::new(limits.concurrency * IN_HAND_PER_FLIGHT)),
             alone: Alone::default(),
             tasks: TaskTracker::new(),

@@ -55,12 +55,14 @@ pub(super) async fn verify(
         .await
         .map_err(|error| match error {
             VerifyError::UnknownPlatform(_) => Problem::not_found("这个平台"),
-            VerifyError::CannotLook(_) | VerifyError::Busy => Problem::new(
-                StatusCode::CONFLICT,
-                "cannot-verify",
-                "The platform cannot be looked at",
-                error.to_string(),
-            ),
+            VerifyError::CannotLook(_) | VerifyError::Retired(_) | VerifyError::Busy => {
+                Problem::new(
+                    StatusCode::CONFLICT,
+                    "cannot-verify",
+                    "The platform cannot be looked at",
+                    error.to_string(),
+                )
+            }
             VerifyError::Store(error) => error.into(),
         })?;
     Ok((StatusCode::ACCEPTED, Json(json!(verification))))

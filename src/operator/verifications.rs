@@ -12,6 +12,9 @@ pub enum VerifyError {
     /// The connector has neither `read_back` nor `look_up`.
     #[error("“{0}”的连接器没有可以查看平台的操作（read_back 或 look_up），只能到平台上人工核对")]
     CannotLook(String),
+    /// Nothing is sent to this version of a platform any more, nor is it looked at.
+    #[error("“{0}”已停用，不再核对")]
+    Retired(String),
     /// Another one ended in the same moment.
     #[error("另一次核对刚刚结束，请再试一次")]
     Busy,
@@ -38,6 +41,10 @@ pub async fn verify(
         .ok_or_else(|| VerifyError::UnknownPlatform(platform.to_owned()))?;
     if connector.looks_by().is_none() {
         return Err(VerifyError::CannotLook(platform.to_owned()));
+    }
+    let switch = store.standing(platform).await?.switch;
+    if switch.is_some_and(|it| it.retired_at.is_some()) {
+        return Err(VerifyError::Retired(platform.to_owned()));
     }
     let new = NewVerification {
         platform: platform.to_owned(),

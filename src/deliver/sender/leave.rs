@@ -7,6 +7,7 @@ use crate::connector::Turn;
 use crate::deliver::attempt::Attempted;
 use crate::deliver::breaker::Sign;
 use crate::store::{Claim, Outage, OutageKind, Passage, PauseMode, Standing};
+use std::sync::atomic::Ordering;
 
 /// A probe that nobody took for so long means that nothing waits there: whoever looks at what is
 /// shown may find out that the platform is back.
@@ -77,7 +78,23 @@ impl Sender {
         let switch = standing.switch.as_ref();
         let redirected_to = switch.and_then(|it| it.version);
         let is_retired = switch.is_some_and(|it| it.retired_at.is_some());
-        self.connector.turn(redirected_to, is_retired) == Turn::Sends
+        let turn = self.connector.turn(redirected_to, is_retired);
+        let waits = turn != Turn::Sends;
+        let platform = &self.connector.id;
+        match (self.out_of_turn.swap(waits, Ordering::Relaxed), waits) {
+            (false, true) => tracing::warn!(
+                platform,
+                "Version {} of {platform} sends nothing: {turn}",
+                self.connector.version()
+            ),
+            (true, false) => tracing::info!(
+                platform,
+                "Version {} of {platform} sends from now on",
+                self.connector.version()
+            ),
+            _ => {}
+        }
+        !waits
     }
 
     /// Returns whether what is shown may be looked at now.
