@@ -17,12 +17,7 @@ fn before() -> String {
 fn prepare(site: &Path) -> String {
     let old = project().join("connectors").join(ALL[0]);
     for name in [ALL[0].to_owned(), before()] {
-        let copied = std::process::Command::new("cp")
-            .arg("-r")
-            .args([&old, &site.join(name)])
-            .status()
-            .expect("cp runs");
-        assert!(copied.success());
+        crate::conform::copy_folder(&old, &site.join(name));
     }
     let manifest = site.join(ALL[0]).join("connector.toml");
     let text = std::fs::read_to_string(&manifest).expect("readable");
@@ -290,4 +285,58 @@ async fn follows_what_happens_to_the_records(
         shows_nothing(platforms, ALL[0], &shown[1]).await;
     }
     shows_nothing(old, ALL[0], &shown[3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL; `tests/run postgres` provides it"]
+async fn processes_are_restarted_one_by_one_and_an_old_one_never_sends_to_the_wrong_address() {
+    let site = tempfile::tempdir().expect("a folder");
+    let old = Platforms::start(&["--review-ms", "0"]);
+    let new = Platforms::start(&["--review-ms", "0"]);
+    let mut hub = Hub::start(&old.environment);
+    let (second, _) = hub.another(&[]);
+    let connectors = prepare(site.path());
+    hub.set("SYNCHUB__CONNECTORS__DIR", &connectors);
+    for (name, value) in &new.environment {
+        hub.set(&format!("NEW_{name}"), value);
+    }
+    assert!(hub.terminate());
+    hub.run();
+    assert_eq!(status(&hub, ALL[0])["status"], "awaits_redirect");
+    // The old process goes on as before; nobody may press while it does.
+    let meanwhile = submit(&hub, "OA-MEANWHILE", 1).await;
+    shows_once(&old, ALL[0], &meanwhile, 1).await;
+    let path = format!("/v1/platforms/{}/redirect", ALL[0]);
+    let press = async || hub.operate(&path, json!({"reason": "迁移到新地址"})).await;
+    let (code, problem) = press().await;
+    assert_eq!(code, 409, "{problem:#}");
+    let kind = problem["type"].as_str().expect("text");
+    assert!(kind.ends_with("processes-outdated"), "{problem:#}");
+    assert!(second.terminate());
+    let (code, done) = press().await;
+    assert_eq!((code, &done["done"]), (200, &json!(true)), "{done:#}");
+    assert_eq!(done["moved"], 1);
+
+    // One that is started with the old folder all the same sends nothing there.
+    let stale = [("SYNCHUB__CONNECTORS__DIR", "connectors")];
+    let stale = hub.try_another(&["--role", "deliver"], &stale);
+    let (stale, _) = stale.unwrap_or_else(|log| panic!("{log}"));
+    let mut records = Vec::new();
+    for number in 0..12 {
+        records.push(submit(&hub, &format!("OA-{number}"), 1).await);
+    }
+    for record in &records {
+        shows_once(&new, ALL[0], record, 1).await;
+        shows_nothing(&old, ALL[0], record).await;
+    }
+    eventually(|| async {
+        let log = stale.log();
+        match log.contains("was redirected to version 2") {
+            true => Ok(()),
+            false => Err(log),
+        }
+    })
+    .await;
+    shows_once(&old, ALL[0], &meanwhile, 1).await;
+    shows_nothing(&new, ALL[0], &meanwhile).await;
 }
