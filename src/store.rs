@@ -27,6 +27,7 @@ mod platform;
 mod record;
 mod redirect;
 mod replay;
+mod retire;
 mod same;
 mod schema;
 mod sender;
@@ -56,12 +57,13 @@ pub use platform::{Act, Passage, PauseMode, PlatformSwitch, StateCount};
 pub use record::{
     Lateness, PAGE_MAX, RecordFilter, RecordPage, RecordSummary, RecordView, VersionView,
 };
-pub use redirect::{Redirect, RedirectCount, RedirectStep, Remainder};
+pub use redirect::{Redirect, RedirectCount, RedirectStep};
 pub use replay::{
     FreezeOutcome, LiveReplay, NewReplay, REPLAY_MAX, Replay, ReplayFailure, ReplayItem,
     ReplayOutcomes, ReplaySelection, ReplaySkip, ReplayState, ReplayStep, ReplaySwitch, ReplayWay,
     Selected, SelectedDelivery,
 };
+pub use retire::Remainder;
 pub use same::{KnownDocuments, OwnRecord, SameDocument};
 pub use schema::MigrationState;
 pub use standby::StandBy;

@@ -4,6 +4,7 @@
 //! restarts, and one is open per platform at a time, so that asking twice does nothing twice.
 
 mod look;
+mod page;
 
 use super::db::{Tx, on, row};
 use super::outage::read;
@@ -13,7 +14,8 @@ use crate::clock::now_ms;
 use crate::record::{Appearance, DeliveryId, RecordId, VerificationId};
 #[cfg(test)]
 pub(super) use look::note;
-pub use look::{Look, LookOutcome, ShownPage};
+pub use look::{Look, LookOutcome};
+pub use page::ShownPage;
 use serde::Serialize;
 use serde_json::json;
 
@@ -216,7 +218,10 @@ const CANCEL: &str = "UPDATE verifications SET state = 'cancelled', finished_at 
 #[cfg(test)]
 pub(super) fn shared() -> Vec<&'static str> {
     let own = [INSERT, OPEN, ONE, NEWEST, FINDINGS, CANCEL];
-    own.into_iter().chain(look::SHARED).collect()
+    own.into_iter()
+        .chain(look::SHARED)
+        .chain(page::SHARED)
+        .collect()
 }
 
 impl Store {

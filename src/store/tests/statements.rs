@@ -5,7 +5,7 @@ use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
     account, attachment, catalogue, claim, due, event, failure, hand, operate, overriding,
-    platform, record, redirect, replay, same, schema, sender, settle, steer, submit, trace,
+    platform, record, redirect, replay, retire, same, schema, sender, settle, steer, submit, trace,
     verification, writer,
 };
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
@@ -41,7 +41,7 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 18] = [
+    let shared: [&[&'static str]; 19] = [
         &[PING],
         &claim::SHARED,
         &due::SHARED,
@@ -57,6 +57,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &breaker::SHARED,
         &record::SHARED,
         &redirect::SHARED,
+        &retire::SHARED,
         &sender::SHARED,
         &trace::SHARED,
         &writer::SHARED,

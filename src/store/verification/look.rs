@@ -1,21 +1,15 @@
-//! The sender's side: takes a verification, pages through what is shown, notes what it finds.
-//!
-//! What was taken down is looked at as well: a restored backup or an editor may have brought it
-//! back. A page ends after so many records, however few of them are on the platform, so that no
-//! statement takes longer the rarer a platform is.
+//! The sender's side: takes a verification, and notes what it finds page by page ([`super::page`]).
 //!
 //! What is looked at is read without being claimed: looking changes nothing on the platform. So a
 //! look counts only when the delivery is still what it was when the look began.
 
-use super::super::db::{Tx, on, row};
+use super::super::db::{Tx, on};
 use super::super::event::tell_confirmed;
 use super::super::outage::read;
-use super::super::steer::parse_wanted;
-use super::super::{Claim, Document, Store, StoreError};
+use super::super::{Store, StoreError};
 use super::{Verification, VerificationRow, columns, touch};
 use crate::failpoint::{Point, reach};
 use crate::record::{Appearance, DeliveryId, RecordId, VerificationId};
-use std::sync::Arc;
 
 /// What a sender saw of one delivery.
 #[derive(Debug, Clone)]
@@ -36,15 +30,6 @@ pub struct Look {
     pub at: i64,
 }
 
-/// Some of what is to be looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ShownPage {
-    /// Records and their deliveries; may be none although there are more pages.
-    pub ids: Vec<(RecordId, DeliveryId)>,
-    /// The record after which the next page begins; `None` at the end.
-    pub next: Option<String>,
-}
-
 /// What became of looks that were handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookOutcome {
@@ -54,34 +39,6 @@ pub enum LookOutcome {
     Ended,
 }
 
-row! {
-    /// Where one delivery stands, to be looked at.
-    struct ShownRow {
-        id: String,
-        record_id: String,
-        platform: String,
-        wanted: String,
-        version: i64,
-        claimed: i64,
-        tries: i64,
-        delivered_at: Option<i64>,
-        remote_id: Option<String>,
-        remote_url: Option<String>,
-        document: Option<String>,
-    }
-}
-
-/// How many records one page looks through.
-const PAGE_RECORDS: i64 = 5_000;
-
-/// What the platform said yes to and shall still show, and what was taken down there.
-macro_rules! shown {
-    () => {
-        "NOT d.held AND ((d.wanted = 'shown' AND d.state IN ('delivered', 'confirmed') \
-         AND d.shown_version = d.version) \
-         OR (d.wanted = 'gone' AND d.state = 'withdrawn' AND d.claimed > 0))"
-    };
-}
 /// As it was when the look began.
 macro_rules! as_looked_at {
     () => {
@@ -94,26 +51,6 @@ const TAKE: &str = concat!(
      started_at = COALESCE(started_at, $3) WHERE platform = $1 \
      AND state IN ('waiting', 'running') AND lease_until < $3 RETURNING ",
     columns!()
-);
-/// The last of the next records.
-const PAGE_END: &str = "SELECT MAX(id) AS id FROM (SELECT id FROM records WHERE id > $1 \
-     ORDER BY id LIMIT $2 + 0) AS next";
-/// By record, through the index of records and platforms.
-const PAGE: &str = concat!(
-    "SELECT d.record_id, d.id FROM deliveries d WHERE d.record_id > $2 AND d.record_id <= $3 \
-     AND d.platform = $1 AND ",
-    shown!(),
-    " ORDER BY d.record_id LIMIT $4"
-);
-/// What was taken down says what was shown, as far as there is such a version.
-const SHOWN: &str = concat!(
-    "SELECT d.id, d.record_id, d.platform, d.wanted, d.version, d.claimed, d.tries, \
-     d.delivered_at, d.remote_id, d.remote_url, v.document FROM deliveries d JOIN versions v \
-     ON v.record_id = d.record_id AND v.version = CASE WHEN d.wanted = 'shown' THEN d.version \
-     ELSE (SELECT MAX(p.version) FROM versions p WHERE p.record_id = d.record_id \
-     AND p.action = 'publish' AND (p.holds = '[]' OR p.released_at IS NOT NULL)) END \
-     WHERE d.id = $1 AND ",
-    shown!()
 );
 const CONFIRM: &str = "UPDATE deliveries SET state = 'confirmed', due_at = NULL, tries = 0, \
      confirmed_at = CAST($4 AS BIGINT), updated_at = CAST($4 AS BIGINT) \
@@ -157,12 +94,9 @@ const FINISH: &str =
     "UPDATE verifications SET state = 'done', finished_at = $2 WHERE id = $1 AND state = 'running'";
 
 #[cfg(test)]
-pub(super) const SHARED: [&str; 12] = [
+pub(super) const SHARED: [&str; 9] = [
     TAKE,
-    PAGE_END,
     TAKE_DOWN,
-    PAGE,
-    SHOWN,
     CONFIRM,
     DOUBT,
     REPAIR,
@@ -207,70 +141,6 @@ impl Store {
         let Some(row) = taken else { return Ok(None) };
         let after = row.after_record.clone();
         Ok(Some((row.understand()?, after)))
-    }
-
-    /// Returns the next page of what is to be looked at on `platform`, up to `limit`, by record,
-    /// after the record `after`.
-    pub async fn shown_after(
-        &self,
-        platform: &str,
-        after: &str,
-        limit: i64,
-    ) -> Result<ShownPage, StoreError> {
-        self.page_of(platform, after, limit, PAGE_RECORDS).await
-    }
-
-    /// As [`Store::shown_after`], looking through `records` at most.
-    pub(in crate::store) async fn page_of(
-        &self,
-        platform: &str,
-        after: &str,
-        limit: i64,
-        records: i64,
-    ) -> Result<ShownPage, StoreError> {
-        let (end,): (Option<String>,) = read!(self, "find the end of a page", |c| {
-            sqlx::query_as(PAGE_END)
-                .bind(after)
-                .bind(records)
-                .fetch_one(c)
-                .await
-        })?;
-        let Some(end) = end else {
-            return Ok(ShownPage::default());
-        };
-        let rows: Vec<(String, String)> =
-            read!(self, "page through what is shown", |c| sqlx::query_as(PAGE)
-                .bind(platform)
-                .bind(after)
-                .bind(&end)
-                .bind(limit)
-                .fetch_all(c)
-                .await)?;
-        let is_full = rows.len() as i64 == limit;
-        let last = rows.last().map(|(record, _)| record.clone());
-        Ok(ShownPage {
-            next: last.filter(|_| is_full).or(Some(end)),
-            ids: rows
-                .into_iter()
-                .map(|(record, delivery)| (record.into(), delivery.into()))
-                .collect(),
-        })
-    }
-
-    /// Returns what has to be known to look at a delivery; `None` when nothing of it shall be
-    /// shown or gone just now. Claims nothing.
-    pub async fn shown(&self, delivery: &DeliveryId) -> Result<Option<Claim>, StoreError> {
-        let row: Option<ShownRow> = read!(self, "read what is shown", |c| sqlx::query_as(SHOWN)
-            .bind(delivery.as_str())
-            .fetch_optional(c)
-            .await)?;
-        let Some(row) = row else { return Ok(None) };
-        let mut claim = row.understand()?;
-        let document = self
-            .in_other_words(delivery.as_str(), claim.document.text().to_owned())
-            .await?;
-        claim.document = Arc::new(Document::new(document));
-        Ok(Some(claim))
     }
 
     /// Stores looks at the deliveries up to the record `after`, confirms what is as it should be,
@@ -452,31 +322,4 @@ async fn repair(tx: &mut Tx, look: &Look) -> Result<(), sqlx::Error> {
         .execute(&mut **c)
         .await
         .map(drop))
-}
-
-impl ShownRow {
-    fn understand(self) -> Result<Claim, StoreError> {
-        let missing = || StoreError::corrupt("versions.document for delivery", &self.id);
-        Ok(Claim {
-            document: Arc::new(Document::new(self.document.clone().ok_or_else(missing)?)),
-            wanted: parse_wanted(&self.wanted, &self.id)?,
-            delivery: self.id.into(),
-            record_id: self.record_id.into(),
-            platform: self.platform,
-            version: self.version,
-            token: self.claimed,
-            in_doubt: false,
-            was_delivered: true,
-            tries: self.tries,
-            first_tried_at: None,
-            delivered_at: self.delivered_at,
-            // What is only looked at is compared word by word.
-            reworded: false,
-            progress: None,
-            remote_id: self.remote_id,
-            remote_url: self.remote_url,
-            shown_version: Some(self.version),
-            reason: None,
-        })
-    }
 }
