@@ -66,7 +66,7 @@ pub use replay::{
 pub use retire::Remainder;
 pub use same::{KnownDocuments, OwnRecord, SameDocument};
 pub use schema::MigrationState;
-pub use standby::StandBy;
+pub use standby::{Hands, InHand, StandBy};
 pub use submission::{
     DeliveryHead, NewSubmission, Reckoning, RecordHead, RecordState, SubmitOutcome,
 };

@@ -8,6 +8,7 @@ mod alone;
 mod batch;
 mod leave;
 mod note;
+mod stand;
 mod verify;
 
 use super::attempt::attempt;
@@ -39,8 +40,6 @@ use tokio_util::task::TaskTracker;
 /// Deliveries in hand per delivery in flight: the next ones wait ready while others are sent, and
 /// those that were sent wait for the commit of their outcome.
 const IN_HAND_PER_FLIGHT: usize = 8;
-/// The load is light when this part of the deliveries in flight is in hand at most.
-const LIGHT_LOAD: usize = 4;
 /// Most deliveries claimed at once; smaller batches keep their claims fresh.
 const CLAIMED_AT_ONCE_MAX: usize = 256;
 /// A claim older than this is checked against the store before it is sent.
@@ -93,20 +92,6 @@ pub(super) struct Sender {
     tasks: TaskTracker,
 }
 
-/// A place in the line of those who stand by, with the room that is kept for it.
-struct Place {
-    line: StandBy,
-    permits: OwnedSemaphorePermit,
-}
-
-/// Resolves when something is handed over to whoever holds `place`; never for nobody.
-async fn handed(place: &mut Option<Place>) -> Option<Vec<Claim>> {
-    match place {
-        Some(place) => place.line.handed().await,
-        None => std::future::pending().await,
-    }
-}
-
 impl Sender {
     pub(super) fn new(
         surroundings: Surroundings,
@@ -145,113 +130,37 @@ impl Sender {
         let looking = tokio::spawn(verify::verify(Arc::clone(&self)));
         let shutdown = self.surroundings.shutdown.clone();
         let queue = Arc::clone(&self.surroundings.queue);
-        let mut place: Option<Place> = None;
-        // Whether nothing was due at the last look.
-        let mut caught_up = false;
+        let (line, taking) = self.stand_by().unzip();
         loop {
             let goes_on = tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.pace.until_nothing() => false,
-                handed = handed(&mut place) => self.take_over(place.take(), handed).await,
-                permits = self.light_load(), if caught_up && place.is_none() => {
-                    place = permits.map(|permits| self.stand_by(permits));
-                    true
-                }
                 work = queue.next(&self.connector.id) => match work.ids {
                     Some(ids) => self.drain_named(ids, work.receipt).await,
                     None => {
-                        let goes_on = self.leave(place.take()).await && self.drain().await;
+                        let goes_on = self.drain(line.as_ref()).await;
                         work.receipt.acknowledge();
                         goes_on
                     }
                 },
             };
             if !goes_on {
-                self.leave(place.take()).await;
+                if let Some(line) = &line {
+                    line.rest();
+                }
                 self.until_may_send().await;
             }
-            caught_up = goes_on && queue.lets_stand_by();
         }
-        self.leave(place.take()).await;
+        drop(line);
+        if let Some(taking) = taking {
+            // It ends when the last commit that may give something is over.
+            let _ = taking.await;
+        }
         queue.rest(&self.connector.id);
         self.tasks.close();
         self.tasks.wait().await;
         // They end with the shutdown that got us here.
         let _ = tokio::join!(following, looking);
-    }
-
-    /// Resolves when little is in hand, with the room there is. Who has much in hand claims in
-    /// batches anyway, in the commit that opens what it takes.
-    async fn light_load(&self) -> Option<OwnedSemaphorePermit> {
-        let concurrency = self.connector.limits().concurrency;
-        let room = concurrency * IN_HAND_PER_FLIGHT - concurrency / LIGHT_LOAD;
-        let room = u32::try_from(room).unwrap_or(u32::MAX);
-        Arc::clone(&self.in_hand)
-            .acquire_many_owned(room)
-            .await
-            .ok()
-    }
-
-    /// Stands by for what is new, with the room that `permits` are; nothing is due at this moment.
-    fn stand_by(&self, permits: OwnedSemaphorePermit) -> Place {
-        Place {
-            line: self.store.stand_by(
-                &self.connector.id,
-                permits.num_permits(),
-                &self.surroundings.owner,
-                self.surroundings.lease,
-            ),
-            permits,
-        }
-    }
-
-    /// Leaves the line and sends what came to hand meanwhile; `false` when it could not go on.
-    async fn leave(self: &Arc<Self>, place: Option<Place>) -> bool {
-        let Some(Place { line, permits }) = place else {
-            return true;
-        };
-        let handed = line.leave().await;
-        self.send_handed(permits, handed).await
-    }
-
-    /// Sends what was handed over; `false` when it could not go on.
-    async fn take_over(self: &Arc<Self>, place: Option<Place>, handed: Option<Vec<Claim>>) -> bool {
-        match place {
-            Some(place) => self.send_handed(place.permits, handed).await,
-            None => true,
-        }
-    }
-
-    async fn send_handed(
-        self: &Arc<Self>,
-        mut permits: OwnedSemaphorePermit,
-        handed: Option<Vec<Claim>>,
-    ) -> bool {
-        let Some(claims) = handed else {
-            return false;
-        };
-        if claims.is_empty() {
-            return true;
-        }
-        let claimed_at = Instant::now();
-        // The switch may have been thrown since it was looked at. What is new was due now.
-        let goes_on = !self.surroundings.shutdown.is_cancelled()
-            && self.passage().await.is_some_and(Leave::is_everything);
-        if !goes_on {
-            self.hand_back(&claims).await;
-            return false;
-        }
-        for claim in claims {
-            let permit = permits.split(1);
-            let permit = permit.expect("no more is handed over than there is room for");
-            let taken = Taken {
-                claim,
-                claimed_at,
-                is_probe: false,
-            };
-            self.spawn(taken, permit, Vec::new());
-        }
-        true
     }
 
     /// Waits until this process may send, or until shutdown. What is due stays due; what the
@@ -268,9 +177,16 @@ impl Sender {
         }
     }
 
-    /// Claims and sends until nothing is due any more; `false` when it could not go on.
-    async fn drain(self: &Arc<Self>) -> bool {
+    /// Claims and sends until nothing is due any more, and stands by in `line` from then on;
+    /// `false` when it could not go on.
+    async fn drain(self: &Arc<Self>, line: Option<&StandBy>) -> bool {
         while let Some(leave) = self.passage().await {
+            if let Some(line) = line {
+                match leave.is_everything() {
+                    true => line.look(),
+                    false => line.rest(),
+                }
+            }
             let Some(mut permits) = self.room().await else {
                 return false;
             };

@@ -1,44 +1,71 @@
 //! Senders that stand by: what a commit opens for their platform is theirs in the same commit.
 //!
 //! A delivery that is opened, woken for, claimed and settled takes three commits and is written
-//! three times. A sender with room and nothing due stands by instead, and the transaction that
-//! accepts a submission opens its deliveries already claimed by that sender: one commit and one
-//! write less, and nothing is read again. Whoever has something due does not stand by, so nothing
-//! new overtakes what is old.
+//! three times. A sender that has caught up stands by instead, and the transaction that accepts a
+//! submission opens its deliveries already claimed by that sender, for as many as it has room: one
+//! commit and one write less, and nothing is read again.
 //!
-//! [`Standbys`] is the line of those who wait, one per platform; a [`Handover`] is what one batch
-//! of the writer took out of it.
+//! Nothing new may overtake what waits, so only who has caught up stands by, and both ends are in
+//! a commit, so that there is no gap between two of them in which nobody stands there:
+//!
+//! | from | by | to |
+//! |---|---|---|
+//! | resting | [`StandBy::look`]: the sender will look for everything that is due | looking |
+//! | looking | a claim that found less than it could have taken | standing |
+//! | standing | a claim that found as much as it could take, or something new without room for it | looking |
+//! | any | [`StandBy::rest`]: the sender may not send everything | resting |
+//!
+//! [`Standbys`] is the line of the senders of this process, one per platform; a [`Handover`] is
+//! what one batch of the writer gives them.
 
+use super::claim::ClaimRequest;
 use super::{Claim, Document, Store};
 use crate::clock::now_ms;
 use crate::record::{DeliveryId, RecordId, Wanted};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// The token of a delivery's first claim.
 const FIRST_TOKEN: i64 = 1;
 
-/// A sender that waits for work.
+/// What a sender in line does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stance {
+    /// It may not send everything, or does not know what is due.
+    Resting,
+    /// It looks for what is due.
+    Looking,
+    /// Nothing is due: what is new is for it.
+    Standing,
+}
+
+/// A sender in line.
 #[derive(Debug)]
-struct Waiting {
-    /// Tells the place in line from an earlier or later one of the same sender.
-    place: u64,
-    room: usize,
+struct Place {
+    /// Tells it from an earlier or later one for the same platform.
+    number: u64,
+    stance: Stance,
+    room: Arc<Semaphore>,
     lease_owner: String,
     lease: Duration,
-    answer: oneshot::Sender<Handed>,
+    hands: mpsc::UnboundedSender<Given>,
 }
 
-/// What a sender was given, and since when.
+/// A claim with its part of the sender's room.
+pub type InHand = (Claim, OwnedSemaphorePermit);
+
+/// What one commit gave to a sender.
 #[derive(Debug)]
-pub(super) struct Handed {
-    claims: Vec<Claim>,
+struct Given {
+    claims: Vec<InHand>,
+    /// When the transaction began, from which the lease counts.
     since: Instant,
+    committed_at: Instant,
 }
 
-/// The senders of this process that stand by, at most one per platform.
+/// The senders of this process, at most one per platform.
 #[derive(Debug, Default)]
 pub(super) struct Standbys {
     line: Mutex<Line>,
@@ -46,28 +73,33 @@ pub(super) struct Standbys {
 
 #[derive(Debug, Default)]
 struct Line {
-    places: u64,
-    of_platform: HashMap<String, Waiting>,
+    numbers: u64,
+    of_platform: HashMap<String, Place>,
 }
 
 impl Standbys {
-    fn line(&self) -> std::sync::MutexGuard<'_, Line> {
+    fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leave(&self, platform: &str, place: u64) -> bool {
+    /// Changes the place `number`, if it is still there.
+    fn at(&self, platform: &str, number: u64, change: impl FnOnce(&mut Place)) {
         let mut line = self.line();
-        let is_there = line
-            .of_platform
-            .get(platform)
-            .is_some_and(|waiting| waiting.place == place);
-        if is_there {
-            line.of_platform.remove(platform);
+        let place = line.of_platform.get_mut(platform);
+        if let Some(place) = place.filter(|place| place.number == number) {
+            change(place);
         }
-        is_there
     }
 
-    /// Takes those of `platforms` out of the line for whom a sender stands by. `lease_until` makes
+    fn leave(&self, platform: &str, number: u64) {
+        let mut line = self.line();
+        let place = line.of_platform.get(platform);
+        if place.is_some_and(|place| place.number == number) {
+            line.of_platform.remove(platform);
+        }
+    }
+
+    /// Returns what may be given to those who stand by for one of `platforms`. `lease_until` makes
     /// the end of a lease from a platform and the earliest end.
     pub(super) fn hand_over<'a>(
         &self,
@@ -75,23 +107,70 @@ impl Standbys {
         mut lease_until: impl FnMut(&str, i64) -> i64,
     ) -> Handover {
         let mut handover = Handover::default();
-        let mut line = self.line();
-        if line.of_platform.is_empty() {
-            return handover;
-        }
+        let line = self.line();
         for platform in platforms {
-            if let Some(waiting) = line.of_platform.remove(platform) {
-                let ends = now_ms() + waiting.lease.as_millis() as i64;
-                let hand = Hand {
-                    lease_until: lease_until(platform, ends),
-                    waiting,
-                    opened: Vec::new(),
-                    claims: Vec::new(),
-                };
-                handover.of_platform.insert(platform.clone(), hand);
+            let Some(place) = line.of_platform.get(platform) else {
+                continue;
+            };
+            if place.stance != Stance::Standing || handover.of_platform.contains_key(platform) {
+                continue;
             }
+            let ends = now_ms() + place.lease.as_millis() as i64;
+            let hand = Hand {
+                number: place.number,
+                room: Arc::clone(&place.room),
+                lease: Lease {
+                    owner: place.lease_owner.clone(),
+                    until: lease_until(platform, ends),
+                },
+                hands: place.hands.clone(),
+                is_full: false,
+                opened: Vec::new(),
+                claims: Vec::new(),
+            };
+            handover.of_platform.insert(platform.clone(), hand);
         }
         handover
+    }
+
+    /// Notes that `handover` is committed, and what the claims of the same transaction found. They
+    /// came last in it, so that they saw what there was no room for.
+    pub(super) fn committed<'a>(
+        &self,
+        handover: &mut Handover,
+        claims: impl Iterator<Item = (&'a ClaimRequest, usize)>,
+    ) {
+        for (platform, hand) in &mut handover.of_platform {
+            let opened = hand.opened.drain(..);
+            hand.claims
+                .extend(opened.filter_map(|opened| opened.claim(platform)));
+            if hand.is_full {
+                self.at(platform, hand.number, Place::look_again);
+            }
+        }
+        for (request, found) in claims.filter(|(request, _)| request.ids.is_none()) {
+            let mut line = self.line();
+            let place = line.of_platform.get_mut(&request.platform);
+            match place.filter(|place| place.lease_owner == request.lease_owner) {
+                Some(place) if (found as i64) < request.limit => place.caught_up(),
+                Some(place) => place.look_again(),
+                None => {}
+            }
+        }
+    }
+}
+
+impl Place {
+    fn caught_up(&mut self) {
+        if self.stance == Stance::Looking {
+            self.stance = Stance::Standing;
+        }
+    }
+
+    fn look_again(&mut self) {
+        if self.stance == Stance::Standing {
+            self.stance = Stance::Looking;
+        }
     }
 }
 
@@ -103,12 +182,16 @@ pub(super) struct Handover {
 
 #[derive(Debug)]
 struct Hand {
-    waiting: Waiting,
-    lease_until: i64,
+    number: u64,
+    room: Arc<Semaphore>,
+    lease: Lease,
+    hands: mpsc::UnboundedSender<Given>,
+    /// Something new found no room; what comes after it must not overtake it.
+    is_full: bool,
     /// Opened in the transaction that is on its way.
     opened: Vec<Opened>,
     /// Committed.
-    claims: Vec<Claim>,
+    claims: Vec<InHand>,
 }
 
 #[derive(Debug)]
@@ -117,6 +200,7 @@ struct Opened {
     record_id: RecordId,
     version: i64,
     document: Option<Arc<Document>>,
+    permit: OwnedSemaphorePermit,
 }
 
 /// The lease under which a delivery is opened.
@@ -131,6 +215,7 @@ impl Handover {
     pub(super) fn begin(&mut self) {
         for hand in self.of_platform.values_mut() {
             hand.opened.clear();
+            hand.is_full = false;
         }
     }
 
@@ -144,19 +229,21 @@ impl Handover {
         version: i64,
     ) -> Option<Lease> {
         let hand = self.of_platform.get_mut(platform)?;
-        if hand.claims.len() + hand.opened.len() >= hand.waiting.room {
+        if hand.is_full {
             return None;
         }
+        let Ok(permit) = Arc::clone(&hand.room).try_acquire_owned() else {
+            hand.is_full = true;
+            return None;
+        };
         hand.opened.push(Opened {
             delivery: delivery.clone(),
             record_id: record_id.clone(),
             version,
             document: None,
+            permit,
         });
-        Some(Lease {
-            owner: hand.waiting.lease_owner.clone(),
-            until: hand.lease_until,
-        })
+        Some(hand.lease.clone())
     }
 
     /// Adds what the records say to what was given of them.
@@ -175,36 +262,28 @@ impl Handover {
         }
     }
 
-    /// Notes that what was opened is committed.
-    pub(super) fn committed(&mut self) {
-        for (platform, hand) in &mut self.of_platform {
-            let opened = hand.opened.drain(..);
-            hand.claims
-                .extend(opened.filter_map(|opened| opened.claim(platform)));
-        }
-    }
-
-    /// Returns platform, owner and end of each lease that may have been given.
+    /// Returns platform and lease of what may have been given.
     pub(super) fn leases(&self) -> impl Iterator<Item = (&str, Lease)> {
-        self.of_platform.iter().map(|(platform, hand)| {
-            let lease = Lease {
-                owner: hand.waiting.lease_owner.clone(),
-                until: hand.lease_until,
-            };
-            (platform.as_str(), lease)
-        })
+        self.of_platform
+            .iter()
+            .map(|(platform, hand)| (platform.as_str(), hand.lease.clone()))
     }
 
-    /// Answers everybody; returns the claims of those who went away.
-    pub(super) fn answer(self, since: Instant) -> Vec<Claim> {
+    /// Puts the claims into the hands of the senders; returns those of senders who went away.
+    pub(super) fn deliver(self, since: Instant) -> Vec<Claim> {
+        let committed_at = Instant::now();
         let mut left = Vec::new();
         for hand in self.of_platform.into_values() {
-            let handed = Handed {
+            if hand.claims.is_empty() {
+                continue;
+            }
+            let given = Given {
                 claims: hand.claims,
                 since,
+                committed_at,
             };
-            if let Err(handed) = hand.waiting.answer.send(handed) {
-                left.extend(handed.claims);
+            if let Err(mpsc::error::SendError(given)) = hand.hands.send(given) {
+                left.extend(given.claims.into_iter().map(|(claim, _)| claim));
             }
         }
         left
@@ -212,8 +291,8 @@ impl Handover {
 }
 
 impl Opened {
-    fn claim(self, platform: &str) -> Option<Claim> {
-        Some(Claim {
+    fn claim(self, platform: &str) -> Option<InHand> {
+        let claim = Claim {
             delivery: self.delivery,
             record_id: self.record_id,
             platform: platform.to_owned(),
@@ -232,87 +311,118 @@ impl Opened {
             shown_version: None,
             document: self.document?,
             reason: None,
-        })
+        };
+        Some((claim, self.permit))
     }
 }
 
-/// A sender's place in line. Dropping it leaves the line; what was handed over then is due again.
+/// A sender's place in line. Dropping it leaves the line.
 #[derive(Debug)]
 pub struct StandBy {
     store: Store,
     platform: String,
-    place: u64,
+    number: u64,
+}
+
+/// Where a sender gets what is new.
+#[derive(Debug)]
+pub struct Hands {
+    store: Store,
     lease_owner: String,
     lease: Duration,
-    answer: oneshot::Receiver<Handed>,
+    given: mpsc::UnboundedReceiver<Given>,
 }
 
 impl Store {
-    /// Stands by for new deliveries of `platform`, up to `room` of them. Only who has nothing due
-    /// should: what is new would overtake it. Each claim belongs to `lease_owner` for `lease` from
-    /// its commit.
+    /// Enters the line of `platform`, resting. What is new is given to the sender while it stands
+    /// by and `room` has permits; each claim belongs to `lease_owner` for `lease` from its commit.
     pub fn stand_by(
         &self,
         platform: &str,
-        room: usize,
+        room: Arc<Semaphore>,
         lease_owner: &str,
         lease: Duration,
-    ) -> StandBy {
-        let (answer, receiver) = oneshot::channel();
+    ) -> (StandBy, Hands) {
+        let (hands, given) = mpsc::unbounded_channel();
         let mut line = self.standbys().line();
-        line.places += 1;
-        let place = line.places;
-        line.of_platform.insert(
-            platform.to_owned(),
-            Waiting {
-                place,
-                room,
-                lease_owner: lease_owner.to_owned(),
-                lease,
-                answer,
-            },
-        );
-        StandBy {
-            store: self.clone(),
-            platform: platform.to_owned(),
-            place,
+        line.numbers += 1;
+        let number = line.numbers;
+        let place = Place {
+            number,
+            stance: Stance::Resting,
+            room,
             lease_owner: lease_owner.to_owned(),
             lease,
-            answer: receiver,
-        }
+            hands,
+        };
+        line.of_platform.insert(platform.to_owned(), place);
+        drop(line);
+        let stand_by = StandBy {
+            store: self.clone(),
+            platform: platform.to_owned(),
+            number,
+        };
+        let hands = Hands {
+            store: self.clone(),
+            lease_owner: lease_owner.to_owned(),
+            lease,
+            given,
+        };
+        (stand_by, hands)
     }
 }
 
 impl StandBy {
-    /// Resolves once, when something was handed over (or turned out to be nothing after all);
-    /// `None` when the store is in trouble. Dropping the future loses nothing.
-    pub async fn handed(&mut self) -> Option<Vec<Claim>> {
-        let handed = (&mut self.answer).await.ok()?;
+    /// Says that the next claim of this sender looks for everything that is due: from the commit
+    /// of one that finds less than it could take, the sender stands by.
+    pub fn look(&self) {
+        self.change(|place| {
+            if place.stance == Stance::Resting {
+                place.stance = Stance::Looking;
+            }
+        });
+    }
+
+    /// Says that this sender must not be given anything. What is being committed still comes.
+    pub fn rest(&self) {
+        self.change(|place| place.stance = Stance::Resting);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Place)) {
         self.store
-            .in_time(handed.claims, handed.since, &self.lease_owner, self.lease)
-            .await
-            .ok()
-    }
-
-    /// Leaves the line; returns what is being handed over at this moment.
-    pub async fn leave(mut self) -> Option<Vec<Claim>> {
-        match self.store.standbys().leave(&self.platform, self.place) {
-            true => Some(Vec::new()),
-            false => self.handed().await,
-        }
-    }
-}
-
-#[cfg(test)]
-impl StandBy {
-    /// Goes away without leaving the line, as if that happened during the commit.
-    pub(super) fn forget(&mut self) {
-        self.answer.close();
+            .standbys()
+            .at(&self.platform, self.number, change);
     }
 }
 
 impl Drop for StandBy {
     fn drop(&mut self) {
-        self.store.standbys().leave(&self.platform, self.place);
+        self.store.standbys().leave(&self.platform, self.number);
+    }
+}
+
+impl Hands {
+    /// Resolves when something was given, with the moment of its commit; `None` when the sender
+    /// has left the line and everything was given. What came too late for its lease went back.
+    pub async fn next(&mut self) -> Option<(Vec<InHand>, Instant)> {
+        loop {
+            let given = self.given.recv().await?;
+            let (claims, permits): (Vec<_>, Vec<_>) = given.claims.into_iter().unzip();
+            let in_time = self
+                .store
+                .in_time(claims, given.since, &self.lease_owner, self.lease)
+                .await;
+            match in_time {
+                Ok(claims) => {
+                    return Some((
+                        claims.into_iter().zip(permits).collect(),
+                        given.committed_at,
+                    ));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "What was handed over came too late and is due again")
+                }
+            }
+        }
     }
 }

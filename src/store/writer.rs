@@ -367,7 +367,7 @@ impl Task {
             self.health.answered();
             self.broken = false;
         }
-        let left = handover.answer(began);
+        let left = handover.deliver(began);
         self.hand_back(left);
         let mut answers = answers.into_iter();
         let mut kept = Vec::new();
@@ -473,10 +473,24 @@ impl Task {
         tx.commit()
             .await
             .map_err(StoreError::while_doing("commit a transaction"))?;
-        handover.committed();
+        self.standbys.committed(handover, found(commands, &answers));
         reach_each(commands, Command::committed);
         Ok(answers)
     }
+}
+
+/// Returns each claim with how many deliveries it found.
+fn found<'a>(
+    commands: &'a [&Command],
+    answers: &'a [Answer],
+) -> impl Iterator<Item = (&'a ClaimRequest, usize)> {
+    commands
+        .iter()
+        .zip(answers)
+        .filter_map(|(command, answer)| match (command, answer) {
+            (Command::Claim(request), Answer::Claim(claims)) => Some((request, claims.len())),
+            _ => None,
+        })
 }
 
 /// Says for each of `commands` that the process got to its `point`.
