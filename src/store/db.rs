@@ -186,7 +186,7 @@ async fn open_sqlite(url: &str) -> Result<Pools, StoreError> {
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         // KiB; the pages that the writer touches all the time.
-        .pragma("cache_size", "-16384")
+        .pragma("cache_size", "-8192")
         // Every checkpoint writes the pages of the hot indexes once more.
         .pragma("wal_autocheckpoint", "4000")
         .pragma("temp_store", "memory")
