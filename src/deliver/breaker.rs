@@ -27,6 +27,7 @@ use crate::store::OutageKind;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Pauses do not double more often than this: 2^20 × 1 s is twelve days.
 const DOUBLINGS_MAX: i64 = 20;
@@ -102,6 +103,8 @@ pub(super) struct Breaker {
     open: AtomicU8,
     /// When the next probe may begin, ms since 1970.
     probe_at: AtomicI64,
+    /// Told with all that is news.
+    news: Notify,
 }
 
 /// Returns what stands for a breaker that is open for this reason, or closed.
@@ -135,6 +138,7 @@ impl Breaker {
             streak: Mutex::default(),
             open: AtomicU8::new(code(None)),
             probe_at: AtomicI64::new(0),
+            news: Notify::new(),
         }
     }
 
@@ -199,7 +203,13 @@ impl Breaker {
             return false;
         }
         *self.streak() = Streak::default();
+        self.news.notify_one();
         true
+    }
+
+    /// Resolves when there is news that nobody has waited for yet.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// Returns how long nothing is sent after `sign` and so many probes without success, in

@@ -173,6 +173,8 @@ impl Sender {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = tokio::time::sleep(probe_in) => {}
+                // This process has found out that the platform is back.
+                () = self.breaker.news() => {}
             }
         }
     }

@@ -117,6 +117,7 @@ fn faults() -> impl Strategy<Value = Fault> {
         Fault::SlowSave,
         Fault::Stuck,
         Fault::Busy,
+        Fault::BusyAWhile,
         Fault::Refused,
         Fault::LostQuestion,
         Fault::GarbageToQuestion,
@@ -199,6 +200,7 @@ fn passing_faults() -> impl Strategy<Value = Fault> {
         Fault::ErrorUnsaved,
         Fault::ErrorSaved,
         Fault::Busy,
+        Fault::BusyAWhile,
     ])
 }
 

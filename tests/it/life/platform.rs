@@ -40,6 +40,8 @@ pub(super) enum Fault {
     Stuck,
     /// Too many requests.
     Busy,
+    /// Too many requests for the next second.
+    BusyAWhile,
     /// Refused for good.
     Refused,
     /// The next question gets no answer.
@@ -282,6 +284,7 @@ async fn serve(stream: TcpStream, shelf: &Mutex<Shelf>) -> std::io::Result<()> {
                     | Fault::ErrorUnsaved
                     | Fault::GarbageUnsaved
                     | Fault::Busy
+                    | Fault::BusyAWhile
                     | Fault::Refused
                     | Fault::LostQuestion
                     | Fault::GarbageToQuestion
@@ -308,6 +311,11 @@ async fn serve(stream: TcpStream, shelf: &Mutex<Shelf>) -> std::io::Result<()> {
                 write(&mut stream, 200, garbage).await?;
             }
             Some(Fault::Busy) => write(&mut stream, 429, "busy").await?,
+            Some(Fault::BusyAWhile) => {
+                let text = "HTTP/1.1 429 Model\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(text.as_bytes()).await?;
+                stream.flush().await?;
+            }
             Some(Fault::Refused) => write(&mut stream, 422, r#"{"error":"refused"}"#).await?,
             Some(Fault::SlowAnswer) => {
                 tokio::time::sleep(SLOW).await;
