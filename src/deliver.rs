@@ -19,6 +19,7 @@ mod plan;
 mod sender;
 mod session;
 mod share;
+mod sign;
 mod too_many;
 mod transport;
 pub mod trial;

@@ -23,6 +23,7 @@ mod hand;
 mod operate;
 mod outage;
 mod overriding;
+mod pause;
 mod platform;
 mod record;
 mod redirect;

@@ -1,13 +1,13 @@
 //! One attempt at one delivery: plan, exchange, outcome, until there is a row to settle.
 
 use super::age::age_ms;
-use super::breaker::Sign;
 use super::evidence::Evidence;
 use super::exchange::{Exchange, Progress};
 use super::identical::Sent;
 use super::outcome::{BYTES_DIFFER, Cause, Ruling, again, due_again, not_so_fast, ruling};
 use super::plan::{Abilities, LookedUp, Next, Situation, next};
 use super::sender::Sender;
+use super::sign::Sign;
 use crate::attachment::AttachmentError;
 use crate::clock::now_ms;
 use crate::connector::{AfterWithdraw, Connector, Facts, Files, Operation, idempotency_key};

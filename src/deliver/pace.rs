@@ -10,8 +10,8 @@
 //! since their parts are ([`super::share`]): nothing of it is stored, and a process that begins
 //! meanwhile begins with its whole part.
 
-use super::breaker::Sign;
 use super::share::Share;
+use super::sign::Sign;
 use crate::connector::Connector;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::num::NonZeroU32;

@@ -1,8 +1,9 @@
 //! The switches of platforms, the counts per platform, and the rows that operators' acts leave.
 
-use super::breaker::{begin_pause_in, end_in, end_pause_in};
+use super::breaker::end_in;
 use super::db::{Tx, on, row};
 use super::outage::read;
+use super::pause::{begin_pause_in, end_pause_in};
 use super::steer::parse_state;
 use super::{Store, StoreError};
 use crate::clock::now_ms;

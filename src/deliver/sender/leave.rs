@@ -5,7 +5,7 @@ use super::Sender;
 use crate::clock::now_ms;
 use crate::connector::Turn;
 use crate::deliver::attempt::Attempted;
-use crate::deliver::breaker::Sign;
+use crate::deliver::sign::Sign;
 use crate::store::{Claim, Outage, OutageKind, Passage, PauseMode, Standing};
 use std::sync::atomic::Ordering;
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::store::bulk::Bulk;
 use crate::store::db::Pools;
 use crate::store::{
-    account, attachment, catalogue, claim, due, event, failure, hand, operate, overriding,
+    account, attachment, catalogue, claim, due, event, failure, hand, operate, overriding, pause,
     platform, record, redirect, replay, retire, same, schema, sender, settle, steer, submit, trace,
     verification, writer,
 };
@@ -41,7 +41,7 @@ fn statements(postgres: bool) -> Vec<String> {
             &writer::SQLITE,
         ]
     };
-    let shared: [&[&'static str]; 19] = [
+    let shared: [&[&'static str]; 20] = [
         &[PING],
         &claim::SHARED,
         &due::SHARED,
@@ -53,6 +53,7 @@ fn statements(postgres: bool) -> Vec<String> {
         &hand::SHARED,
         &overriding::SHARED,
         &operate::SHARED,
+        &pause::SHARED,
         &platform::SHARED,
         &breaker::SHARED,
         &record::SHARED,
