@@ -53,11 +53,14 @@ async fn a_drained_platform_gets_what_was_due_and_a_moved_one_gets_all_of_it_ane
     let later = submit(&hub, "OA-3").await;
     shows_once(&old, ALL[1], &later, 1).await;
     shows_once(&old, ALL[0], &due, 1).await;
-    assert_eq!(
-        state(&hub, &later).await,
-        "queued",
-        "it came after the drain began"
-    );
+    // It came after the drain began. A sender may have had it in hand for a moment.
+    eventually(|| async {
+        match state(&hub, &later).await.as_str() {
+            "queued" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    })
+    .await;
 
     // The platform moves; its new home knows nothing.
     let new = Platforms::start(&["--review-ms", "0"]);
