@@ -6,6 +6,7 @@ use crate::record::*;
 mod claiming;
 mod events;
 mod life;
+mod moving;
 mod operating;
 mod outages;
 mod redirecting;
