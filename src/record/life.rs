@@ -323,7 +323,7 @@ pub fn concerns_previous(now: &Standing, intent: Intent, routed: bool) -> bool {
     };
     match now.state {
         DeliveryState::Withdrawn => false,
-        // It may have come through all the same, before it was moved or given up.
+        // A person may have given it up although it had come through.
         DeliveryState::Skipped => takes_down && now.ever_left,
         DeliveryState::Held
         | DeliveryState::Queued

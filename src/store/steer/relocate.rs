@@ -161,7 +161,7 @@ fn send_again(row: &DeliveryRow, now: i64) -> Result<Option<Position>, StoreErro
 }
 
 /// Returns where the old delivery goes that would otherwise be tried there once more, or stay as a
-/// failure. One that waits at a version before has been tried there and may be there: it stays.
+/// failure. What is there, or may be there after a lost answer, stays and follows its record.
 fn close(row: &DeliveryRow) -> Result<Option<Position>, StoreError> {
     let standing = row.standing()?;
     let fails = matches!(
@@ -169,7 +169,7 @@ fn close(row: &DeliveryRow) -> Result<Option<Position>, StoreError> {
         DeliveryState::Failed | DeliveryState::Retrying
     );
     Ok(life::next(&standing, Event::GivenUp)
-        .filter(|_| fails && !standing.shows_some)
+        .filter(|_| fails && !standing.shows_some && row.settled >= row.claimed)
         .map(|step| Position {
             wanted: step.wanted,
             version: row.version,

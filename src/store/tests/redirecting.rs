@@ -175,6 +175,14 @@ async fn a_move_opens_what_is_only_there_and_what_failed_there_is_tried_no_more(
     send(&store, "portal", shown("k")).await;
     let failing = post(&store, "failing", 1).await.record_id;
     send(&store, "portal", failed("g")).await;
+    // The answer was lost: it may be there, and what is there must follow its record.
+    let doubtful = post(&store, "doubtful", 1).await.record_id;
+    let lost = Settled::Retry {
+        due_at: i64::MAX,
+        counts: true,
+        in_doubt: true,
+    };
+    send(&store, "portal", lost).await;
     let both = post(&store, "both", 1).await.record_id;
     send(&store, "portal", shown("b")).await;
     redirected(&store).await;
@@ -182,9 +190,17 @@ async fn a_move_opens_what_is_only_there_and_what_failed_there_is_tried_no_more(
     send(&store, OLD, shown("b")).await;
     send(&store, "portal", shown("b2")).await;
 
-    let states = [DeliveryState::Delivered, DeliveryState::Failed];
+    let states = [
+        DeliveryState::Delivered,
+        DeliveryState::Failed,
+        DeliveryState::Retrying,
+    ];
     let replay = moved(&store, &states).await;
-    assert_eq!(replay.count, 3);
+    assert_eq!(replay.count, 4);
+    assert_eq!(
+        places(&store, &doubtful).await,
+        at(&[("portal", "queued"), (OLD, "retrying")])
+    );
     assert_eq!(
         places(&store, &kept).await,
         at(&[("portal", "queued"), (OLD, "delivered")])
@@ -203,7 +219,7 @@ async fn a_move_opens_what_is_only_there_and_what_failed_there_is_tried_no_more(
         .await
         .unwrap();
     let (paused, _) = paused.expect("known");
-    assert_eq!((paused.state, paused.started), (ReplayState::Paused, 3));
+    assert_eq!((paused.state, paused.started), (ReplayState::Paused, 4));
     assert_eq!(
         places(&store, &kept).await,
         at(&[("portal", "queued"), (OLD, "delivered")])
@@ -222,7 +238,7 @@ async fn a_move_opens_what_is_only_there_and_what_failed_there_is_tried_no_more(
     let done = store.replay(&replay.id).await.unwrap().unwrap();
     assert_eq!(
         (done.state, done.way, done.outcomes.delivered),
-        (ReplayState::Done, ReplayWay::Move, 3)
+        (ReplayState::Done, ReplayWay::Move, 4)
     );
     let items = store.replay_items(&replay.id, None, 9).await.unwrap();
     assert!(items.iter().all(|it| it.platform == "portal"));
