@@ -19,7 +19,7 @@ pub use state::{DeliveryState, Wanted};
 pub use submission::{
     BodyFormat, Entry, EntryAttachment, EntryBody, EntryCredit, EntryProject, Submission,
 };
-pub use succession::{is_previous, platform_of, previous_id, previous_version};
+pub use succession::{NoVersion, is_previous, platform_of, previous_id, previous_version};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -14,17 +14,22 @@ pub fn is_previous(id: &str) -> bool {
     id.contains(DIVIDER)
 }
 
+/// What follows the name is no version: a number from 1, written plainly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a version before is written NAME@1, with a number from 1")]
+pub struct NoVersion;
+
 /// Returns the version that `id` says a platform had; `None` for a platform itself.
 ///
 /// # Errors
-/// When what follows the name is no version: a number from 1, written plainly.
-pub fn previous_version(id: &str) -> Result<Option<u32>, ()> {
+/// See [`NoVersion`].
+pub fn previous_version(id: &str) -> Result<Option<u32>, NoVersion> {
     let Some((platform, version)) = id.split_once(DIVIDER) else {
         return Ok(None);
     };
-    let number: u32 = version.parse().map_err(drop)?;
+    let number: u32 = version.parse().map_err(|_| NoVersion)?;
     let is_plain = number > 0 && number.to_string() == version && !platform.is_empty();
-    is_plain.then_some(Some(number)).ok_or(())
+    is_plain.then_some(Some(number)).ok_or(NoVersion)
 }
 
 /// Returns the name of the version that `platform` had before.
@@ -57,7 +62,7 @@ mod tests {
             "a@1@2",
             "a@x",
         ] {
-            assert_eq!(previous_version(wrong), Err(()), "{wrong}");
+            assert_eq!(previous_version(wrong), Err(NoVersion), "{wrong}");
         }
     }
 }

@@ -175,10 +175,10 @@ fn a_contract_names_the_field_that_the_platform_would_refuse() {
 fn the_reference_tells_every_key_of_the_manifest() {
     let parts = std::fs::read_dir(folder("src/connector/manifest")).expect("a folder");
     let parts = parts.map(|part| part.expect("an entry").path());
-    let source: String = [folder("src/connector/manifest.rs").into()]
+    let source: String = [folder("src/connector/manifest.rs")]
         .into_iter()
         .chain(parts)
-        .map(|path: std::path::PathBuf| std::fs::read_to_string(path).expect("the source"))
+        .map(|path| std::fs::read_to_string(path).expect("the source"))
         .collect();
     let reference = std::fs::read_to_string(folder("deploy/CONNECTORS.md")).expect("the page");
     // Fields of structs and of the kinds of authentication.
