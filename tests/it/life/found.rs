@@ -109,7 +109,7 @@ fn what_was_found_once_stays_mended() {
             Step::Post { record: 1, mask: 4 },
             Step::Work { ms: 20 },
             Step::Post { record: 0, mask: 4 },
-            Step::Work { ms: 120 },
+            Step::Work { ms: 180 },
             Step::PostHeld { record: 0 },
             Step::LetGo {
                 platform: ONE_AT_A_TIME,

@@ -153,7 +153,7 @@ fn jams() -> impl Strategy<Value = Vec<Step>> {
                 },
                 Step::Work { ms },
                 Step::Post { record, mask: 7 },
-                Step::Work { ms: 120 },
+                Step::Work { ms: 180 },
                 change,
                 Step::LetGo { platform },
                 Step::Work { ms },

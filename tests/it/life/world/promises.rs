@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use synchub::record::{DeliveryState, Wanted};
 use synchub::store::DeliveryView;
 
-/// What is in hand for longer is looked at again before it is sent.
-const FRESH: Duration = Duration::from_millis(100);
+/// What is in hand for longer is looked at again before it is sent: a tenth of a second, and the
+/// time in which a sender may not know yet that it has it.
+const FRESH: Duration = Duration::from_millis(150);
 
 /// A delivery that a sender has in hand, for as long as nothing else is seen of it.
 #[derive(Clone, Copy, PartialEq)]
@@ -24,6 +25,7 @@ impl World {
     /// Takes note of what may not be saved any more, wherever no sender is at work on an older
     /// word: what is superseded, held or withdrawn.
     pub(super) fn raise_floors(&mut self) -> Result<(), String> {
+        let mut raised = Vec::new();
         for record in 0..self.models.len() {
             for delivery in self.deliveries(record)? {
                 let at = PLATFORMS.into_iter().find(|it| delivery.platform == *it);
@@ -35,10 +37,13 @@ impl World {
                     _ => model.version + 1,
                 };
                 if free {
-                    self.floors.insert(place, floor);
+                    raised.push((place, floor));
                 }
             }
         }
+        // What ended while the rows were read was begun before.
+        self.check_saved()?;
+        self.floors.extend(raised);
         Ok(())
     }
 
