@@ -106,7 +106,9 @@ impl Hub {
                 .env("SYNCHUB__QUEUE__URL", &options.queue)
                 .env("SYNCHUB__HTTP__LISTEN", "127.0.0.1:0")
                 .env("SYNCHUB__CONNECTORS__DIR", folder.path())
-                .env("SYNCHUB__LOG__LEVEL", "synchub=info");
+                .env("SYNCHUB__LOG__LEVEL", "synchub=info")
+                // As deploy/RUNBOOK.md recommends.
+                .env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
             command
         };
         let name = format!("bench-{}", std::process::id());

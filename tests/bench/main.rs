@@ -104,7 +104,8 @@ async fn measure(options: &Options) -> ExitCode {
         let before = hub.usage();
         let run = post::run(
             &hub,
-            &format!("s{senders}"),
+            // Other than those of earlier runs on the same store.
+            &format!("p{}-s{senders}", std::process::id()),
             senders,
             entries,
             options.bytes,
