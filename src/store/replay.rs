@@ -329,8 +329,10 @@ impl Store {
     /// selects more than [`REPLAY_MAX`], or anything else than what was shown.
     pub async fn freeze_replay(&self, new: &NewReplay) -> Result<FreezeOutcome, StoreError> {
         match self.try_to_freeze(new).await {
-            // Somebody pressed at the same moment, and was faster.
+            // Somebody may have pressed at the same moment and been faster: both wrote the same
+            // hash, or theirs took what this one would have found. The next try finds theirs.
             Err(error) if error.is_conflict() => self.try_to_freeze(new).await,
+            Ok(FreezeOutcome::Changed { .. }) => self.try_to_freeze(new).await,
             done => done,
         }
     }
