@@ -1,8 +1,8 @@
 //! What a sender is given while it stands by: new deliveries, straight from the commit that opened
 //! them (see [`crate::store::StandBy`]).
 
+use super::leave::Leave;
 use super::{Sender, Taken};
-use crate::deliver::sender::leave::Leave;
 use crate::store::{Claim, Hands, InHand, StandBy};
 use std::sync::Arc;
 use std::time::Instant;
