@@ -1,22 +1,18 @@
 //! A platform that does not answer is left alone until a probe is answered.
 
-use crate::hub::{ALL, Hub, Platforms, entry_for_all, eventually, shows_once};
+use crate::hub::{ALL, Hub, Platforms, eventually, shows_once};
 use serde_json::{Value, json};
 
 /// One without a login, so that every failure is of a record.
 const PLATFORM: &str = ALL[2];
 /// More than may be in flight at once, so that some wait.
 const RECORDS: usize = 20;
+const GAUGE: &str = "synchub_breaker_open";
 /// What the log says when a breaker opens.
 const OPENED: &str = "nothing is sent to it, the first probe";
 
 fn status(hub: &Hub) -> Value {
-    let list = hub.cli_json(&["platforms"]);
-    let mut items = list.as_array().expect("a list").iter();
-    items
-        .find(|it| it["id"] == PLATFORM)
-        .expect("known")
-        .clone()
+    hub.platform(PLATFORM)
 }
 
 async fn out_for(hub: &Hub, probes: i64) -> Value {
@@ -56,34 +52,15 @@ async fn tries(hub: &Hub, records: &[String]) -> Vec<i64> {
     tries
 }
 
-async fn gauge(hub: &Hub) -> String {
-    let (_, text) = hub.get("/metrics").await;
-    let wanted = format!("synchub_breaker_open{{platform=\"{PLATFORM}\"}}");
-    let text = text.as_str().expect("text").to_owned();
-    let mut lines = text.lines();
-    let line = lines.find(|line| line.starts_with(&wanted));
-    line.and_then(|line| line.rsplit_once(' '))
-        .map_or_else(String::new, |(_, value)| value.to_owned())
-}
-
-async fn submit(hub: &Hub, count: usize) -> Vec<String> {
-    let mut records = Vec::new();
-    for number in 0..count {
-        let answer = hub.submit(&entry_for_all(&format!("OA-{number}"), 1)).await;
-        records.push(answer["record_id"].as_str().expect("text").to_owned());
-    }
-    records
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_platform_that_is_out_is_probed_and_costs_no_tries() {
     let platforms = Platforms::start(&["--review-ms", "0"]);
     let hub = Hub::start(&platforms.environment);
-    assert_eq!(gauge(&hub).await, "0");
+    assert_eq!(hub.gauge(GAUGE, PLATFORM).await.as_deref(), Some("0"));
     platforms
         .misbehave(PLATFORM, json!({"mode": "maintenance"}))
         .await;
-    let records = submit(&hub, RECORDS).await;
+    let records = hub.submit_for_all(RECORDS).await;
     let out = out_for(&hub, 1).await;
     let before = tries(&hub, &records).await;
     // Two more probes, of which none counts as a try; only what was in flight when it opened did.
@@ -94,7 +71,7 @@ async fn a_platform_that_is_out_is_probed_and_costs_no_tries() {
     assert!(in_flight_once && before.contains(&0), "{before:?}");
     assert_eq!(later["outage"]["since"], out["outage"]["since"]);
     assert_eq!(later["outage"]["waiting"], RECORDS);
-    assert_eq!(gauge(&hub).await, "1");
+    assert_eq!(hub.gauge(GAUGE, PLATFORM).await.as_deref(), Some("1"));
 
     // Everybody who asks is told; the other platforms do not notice.
     let why = hub.cli_json(&["why", &records[RECORDS - 1], "--on", PLATFORM]);
@@ -123,7 +100,7 @@ async fn a_platform_that_is_out_is_probed_and_costs_no_tries() {
         shows_once(&platforms, PLATFORM, record, 1).await;
     }
     sends_again(&hub).await;
-    assert_eq!(gauge(&hub).await, "0");
+    assert_eq!(hub.gauge(GAUGE, PLATFORM).await.as_deref(), Some("0"));
     let log = hub.log();
     let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
     assert_eq!((lines(OPENED), lines("answers again")), (1, 1));
@@ -136,7 +113,7 @@ async fn an_operator_who_knows_better_need_not_wait_for_a_probe() {
     platforms
         .misbehave(PLATFORM, json!({"mode": "error_500"}))
         .await;
-    let records = submit(&hub, RECORDS).await;
+    let records = hub.submit_for_all(RECORDS).await;
     // The next pause is long enough to tell the two ends apart.
     let out = out_for(&hub, 3).await;
     let next = out["outage"]["next_probe_at"].as_str().expect("a time");
@@ -160,13 +137,13 @@ async fn a_record_that_breaks_its_platform_and_a_platform_in_a_hurry_are_no_outa
     platforms
         .misbehave(PLATFORM, json!({"mode": "error_500", "times": 5}))
         .await;
-    let records = submit(&hub, 1).await;
+    let records = hub.submit_for_all(1).await;
     shows_once(&platforms, PLATFORM, &records[0], 1).await;
     assert_eq!(tries_seen(&hub, &records[0]).await, 6);
     platforms
         .misbehave(PLATFORM, json!({"mode": "too_many", "times": 12}))
         .await;
-    for record in submit(&hub, RECORDS).await {
+    for record in hub.submit_for_all(RECORDS).await {
         shows_once(&platforms, PLATFORM, &record, 1).await;
     }
     assert!(!hub.log().contains(OPENED));

@@ -349,6 +349,48 @@ impl Hub {
         serde_json::from_slice(&output.stdout).expect("JSON on standard output")
     }
 
+    /// What `synchub platforms` says of `platform`.
+    pub(crate) fn platform(&self, platform: &str) -> Value {
+        let list = self.cli_json(&["platforms"]);
+        let mut items = list.as_array().expect("a list").iter();
+        items
+            .find(|it| it["id"] == platform)
+            .expect("known")
+            .clone()
+    }
+
+    /// Waits until nothing of a replay is left to do.
+    pub(crate) async fn replay_is_done(&self, id: &str) {
+        eventually(|| async {
+            let (_, replay) = self.get(&format!("/v1/replays/{id}")).await;
+            match replay["state"] == "done" {
+                true => Ok(()),
+                false => Err(replay.to_string()),
+            }
+        })
+        .await;
+    }
+
+    /// The value of a gauge of `platform` in the metrics; `None` when it is not there.
+    pub(crate) async fn gauge(&self, name: &str, platform: &str) -> Option<String> {
+        let (_, text) = self.get("/metrics").await;
+        let wanted = format!("{name}{{platform=\"{platform}\"}} ");
+        let mut lines = text.as_str().expect("text").lines();
+        lines.find_map(|line| line.strip_prefix(&wanted).map(ToOwned::to_owned))
+    }
+
+    /// Posts `count` entries for every platform; returns the ids of their records.
+    pub(crate) async fn submit_for_all(&self, count: usize) -> Vec<String> {
+        let mut records = Vec::new();
+        for number in 0..count {
+            let answer = self
+                .submit(&entry_for_all(&format!("OA-{number}"), 1))
+                .await;
+            records.push(answer["record_id"].as_str().expect("text").to_owned());
+        }
+        records
+    }
+
     /// Posts a body as the OA; returns status and JSON.
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> (u16, Value) {
         self.call(&self.oa_key, reqwest::Method::POST, "/v1/submissions", body)

@@ -23,13 +23,7 @@ async fn a_paused_platform_waits_and_the_others_do_not() {
     shows_once(&platforms, ALL[1], &id, 1).await;
     shows_once(&platforms, ALL[2], &id, 1).await;
     assert!(platforms.articles(ALL[0]).await.is_empty());
-    let list = hub.cli_json(&["platforms"]);
-    let paused = list
-        .as_array()
-        .expect("a list")
-        .iter()
-        .find(|it| it["id"] == ALL[0])
-        .expect("known");
+    let paused = hub.platform(ALL[0]);
     assert_eq!(paused["status"], "paused");
     assert!(
         paused["reason"]

@@ -29,12 +29,6 @@ fn prepare(site: &Path) -> String {
     format!("connectors,{}", site.display())
 }
 
-fn status(hub: &Hub, id: &str) -> Value {
-    let list = hub.cli_json(&["platforms"]);
-    let mut items = list.as_array().expect("a list").iter();
-    items.find(|it| it["id"] == id).expect("known").clone()
-}
-
 async fn reaches(hub: &Hub, record: &str, on: &str, states: &[&str]) {
     eventually(|| async {
         let (_, record) = hub.get(&format!("/v1/records/{record}")).await;
@@ -127,7 +121,7 @@ async fn a_redirect_under_load_loses_nothing_doubles_nothing_and_ends_what_was_b
     );
     assert!(hub.terminate());
     hub.run();
-    assert_eq!(status(&hub, ALL[0])["status"], "awaits_redirect");
+    assert_eq!(hub.platform(ALL[0])["status"], "awaits_redirect");
     let waiting = submit(&hub, "OA-WAITING", 1).await;
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let load = tokio::spawn(keep_posting(hub.url.clone(), hub.oa_key.clone(), stopped));
@@ -153,7 +147,7 @@ async fn a_redirect_under_load_loses_nothing_doubles_nothing_and_ends_what_was_b
         "{seen:#}"
     );
     assert_eq!(
-        status(&hub, ALL[0])["status"],
+        hub.platform(ALL[0])["status"],
         "awaits_redirect",
         "a dry run changes nothing"
     );
@@ -208,14 +202,7 @@ async fn a_redirect_under_load_loses_nothing_doubles_nothing_and_ends_what_was_b
         (&json!(4), &json!("move"))
     );
     let id = replay["id"].as_str().expect("text");
-    eventually(|| async {
-        let (_, replay) = hub.get(&format!("/v1/replays/{id}")).await;
-        match replay["state"] == "done" {
-            true => Ok(()),
-            false => Err(replay.to_string()),
-        }
-    })
-    .await;
+    hub.replay_is_done(id).await;
     let (_, items) = hub.get(&format!("/v1/replays/{id}/items")).await;
     for item in items["items"].as_array().expect("a list") {
         assert_eq!(
@@ -242,7 +229,7 @@ async fn a_redirect_under_load_loses_nothing_doubles_nothing_and_ends_what_was_b
         "{left:#}"
     );
     hub.cli_json(&["retire", &previous, "--yes", "--reason", "旧站关闭"]);
-    assert_eq!(status(&hub, &previous)["status"], "retired");
+    assert_eq!(hub.platform(&previous)["status"], "retired");
     // The folder may go; what happens from now on concerns the new address only.
     std::fs::remove_dir_all(site.path().join(&previous)).expect("removed");
     assert!(hub.terminate());
@@ -251,7 +238,7 @@ async fn a_redirect_under_load_loses_nothing_doubles_nothing_and_ends_what_was_b
     shows_once(&new, ALL[0], &retried, 2).await;
     shows_once(&old, ALL[0], &retried, 1).await;
     reaches(&hub, &retried, &previous, &["withdrawn"]).await;
-    assert_eq!(status(&hub, &previous)["status"], "retired");
+    assert_eq!(hub.platform(&previous)["status"], "retired");
     nothing_twice(&old).await;
     nothing_twice(&new).await;
 }
@@ -302,7 +289,7 @@ async fn processes_are_restarted_one_by_one_and_an_old_one_never_sends_to_the_wr
     }
     assert!(hub.terminate());
     hub.run();
-    assert_eq!(status(&hub, ALL[0])["status"], "awaits_redirect");
+    assert_eq!(hub.platform(ALL[0])["status"], "awaits_redirect");
     // The old process goes on as before; nobody may press while it does.
     let meanwhile = submit(&hub, "OA-MEANWHILE", 1).await;
     shows_once(&old, ALL[0], &meanwhile, 1).await;

@@ -26,9 +26,7 @@ async fn confirmed(hub: &Hub, record: &str) {
 }
 
 fn status(hub: &Hub) -> Value {
-    let list = hub.cli_json(&["platforms"]);
-    let mut items = list.as_array().expect("a list").iter();
-    items.find(|it| it["id"] == ALL[0]).expect("known").clone()
+    hub.platform(ALL[0])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,14 +98,7 @@ async fn a_drained_platform_gets_what_was_due_and_a_moved_one_gets_all_of_it_ane
         shows_once(&new, ALL[0], record, 1).await;
     }
     let id = replay["id"].as_str().expect("text");
-    eventually(|| async {
-        let (_, replay) = hub.get(&format!("/v1/replays/{id}")).await;
-        match replay["state"] == "done" {
-            true => Ok(()),
-            false => Err(replay.to_string()),
-        }
-    })
-    .await;
+    hub.replay_is_done(id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //! comes back is not given everything at once.
 
 use crate::backend::Backend;
-use crate::hub::{ALL, Hub, Platforms, entry_for_all, eventually, project, shows_once};
+use crate::hub::{ALL, Hub, Platforms, eventually, project, shows_once};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -14,12 +14,7 @@ const CONCURRENCY: usize = 8;
 const RECORDS: usize = 20;
 
 fn status(hub: &Hub) -> Value {
-    let list = hub.cli_json(&["platforms"]);
-    let mut items = list.as_array().expect("a list").iter();
-    items
-        .find(|it| it["id"] == PLATFORM)
-        .expect("known")
-        .clone()
+    hub.platform(PLATFORM)
 }
 
 /// Waits until the platform has said so `times` times in a row.
@@ -35,15 +30,6 @@ async fn asked_to_wait(hub: &Hub, times: i64) -> Value {
         }
     })
     .await
-}
-
-async fn submit(hub: &Hub, count: usize) -> Vec<String> {
-    let mut records = Vec::new();
-    for number in 0..count {
-        let answer = hub.submit(&entry_for_all(&format!("OA-{number}"), 1)).await;
-        records.push(answer["record_id"].as_str().expect("text").to_owned());
-    }
-    records
 }
 
 /// The delivery of each record to the platform, with its attempts.
@@ -70,14 +56,6 @@ fn told_too_many(deliveries: &[Value]) -> usize {
     told.count()
 }
 
-async fn gauge(hub: &Hub, name: &str) -> Option<String> {
-    let (_, text) = hub.get("/metrics").await;
-    let wanted = format!("{name}{{platform=\"{PLATFORM}\"}} ");
-    let text = text.as_str().expect("text").to_owned();
-    let mut lines = text.lines();
-    lines.find_map(|line| line.strip_prefix(&wanted).map(ToOwned::to_owned))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_platform_that_says_too_many_is_left_alone_and_costs_no_try() {
     let platforms = Platforms::start(&["--review-ms", "0"]);
@@ -85,7 +63,7 @@ async fn a_platform_that_says_too_many_is_left_alone_and_costs_no_try() {
     platforms
         .misbehave(PLATFORM, json!({"mode": "too_many"}))
         .await;
-    let records = submit(&hub, RECORDS).await;
+    let records = hub.submit_for_all(RECORDS).await;
     let stopped = asked_to_wait(&hub, 3).await;
     let until = stopped["until"].as_str().expect("until when");
     assert_eq!(stopped["outage"]["next_probe_at"], until);
@@ -97,11 +75,13 @@ async fn a_platform_that_says_too_many_is_left_alone_and_costs_no_try() {
         "{reason}"
     );
     assert_eq!(
-        gauge(&hub, "synchub_too_many_requests").await.as_deref(),
+        hub.gauge("synchub_too_many_requests", PLATFORM)
+            .await
+            .as_deref(),
         Some("1")
     );
     assert_eq!(
-        gauge(&hub, "synchub_breaker_open").await.as_deref(),
+        hub.gauge("synchub_breaker_open", PLATFORM).await.as_deref(),
         Some("0")
     );
 
@@ -143,7 +123,9 @@ async fn a_platform_that_says_too_many_is_left_alone_and_costs_no_try() {
     })
     .await;
     assert_eq!(
-        gauge(&hub, "synchub_too_many_requests").await.as_deref(),
+        hub.gauge("synchub_too_many_requests", PLATFORM)
+            .await
+            .as_deref(),
         Some("0")
     );
     let log = hub.log();
@@ -182,7 +164,7 @@ async fn a_platform_that_never_says_anything_else_is_not_waited_for_for_ever() {
         "age_max_s = 259200",
         "age_max_s = 2",
     );
-    let records = submit(&hub, 1).await;
+    let records = hub.submit_for_all(1).await;
     let failed = eventually(|| async {
         let delivery = deliveries(&hub, &records).await.remove(0);
         match delivery["state"] == "failed" {
@@ -238,7 +220,7 @@ async fn a_platform_that_comes_back_is_given_little_at_first() {
     platforms
         .misbehave(PLATFORM, json!({"mode": "error_500"}))
         .await;
-    let records = submit(&hub, 3 * RECORDS).await;
+    let records = hub.submit_for_all(3 * RECORDS).await;
     eventually(|| async {
         let status = status(&hub);
         match status["status"] == "out" {
