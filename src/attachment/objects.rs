@@ -10,6 +10,7 @@ use object_store::path::Path;
 use object_store::{
     ClientOptions, GetResultPayload, ObjectStore, ObjectStoreExt as _, WriteMultipart,
 };
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -220,16 +221,22 @@ impl Objects {
         let mut found = Vec::new();
         let before = SystemTime::now().checked_sub(grace);
         let shelves = match std::fs::read_dir(folder.join(SHELF)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
             shelves => shelves?,
         };
         for shelf in shelves {
             for entry in std::fs::read_dir(shelf?.path())? {
                 let entry = entry?;
                 // The library writes `NAME#1` and renames it.
-                let is_torn = entry.file_name().to_string_lossy().contains('#');
-                let written = entry.metadata()?.modified()?;
-                if is_torn && before.is_some_and(|before| written < before) {
+                if !entry.file_name().to_string_lossy().contains('#') {
+                    continue;
+                }
+                let written = match entry.metadata() {
+                    // Since the folder was listed, its writer has renamed it.
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    metadata => metadata?.modified()?,
+                };
+                if before.is_some_and(|before| written < before) {
                     found.push(entry.path());
                 }
             }

@@ -9,6 +9,7 @@ use super::{AttachmentError, Attachments};
 use crate::clock::now_ms;
 use futures_util::TryStreamExt as _;
 use serde::Serialize;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -85,7 +86,11 @@ impl Attachments {
         for path in self.inner.objects.torn(grace.max(TORN_AFTER))? {
             let bytes = path.metadata().map_or(0, |it| it.len());
             if !dry_run {
-                std::fs::remove_file(&path)?;
+                match std::fs::remove_file(&path) {
+                    // Another process was quicker.
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    removed => removed?,
+                }
             }
             let name = path.file_name().unwrap_or_default();
             tell(name.to_string_lossy().into_owned(), bytes);
