@@ -4,6 +4,9 @@
 
 SCHEMATHESIS_VERSION=4.32.5
 OPENAPI_SECONDS=60
+# The same calls in every run, so that a change is judged by what it changed; another number plays
+# others.
+OPENAPI_SEED=${SYNCHUB_TEST_SEED:-2014}
 
 # No 5xx, and every answer as documented: status, media type, shape.
 run_openapi() {
@@ -22,7 +25,7 @@ run_openapi() {
   # A batch is NDJSON, which the tool cannot write; tests/it posts batches.
   target/schemathesis/bin/st run "http://127.0.0.1:$port/openapi.json" \
     --header "Authorization: Bearer $key" --exclude-path /v1/submissions/batch \
-    --phases examples,coverage,fuzzing --max-time "$OPENAPI_SECONDS" --workers 2 \
+    --phases examples,coverage,fuzzing --max-time "$OPENAPI_SECONDS" --workers 2 --seed "$OPENAPI_SEED" \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method \
     --suppress-health-check all --no-color || result=1
   # A hub that was talked to death has failed as well.
