@@ -83,7 +83,7 @@ use standby::Standbys;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use writer::{Limits, Writer};
+use writer::{Limits, Shared, Writer};
 
 const PING: &str = "SELECT 1";
 /// How long a ping may take before the database counts as away.
@@ -135,12 +135,12 @@ impl Store {
         let pools = Arc::new(Pools::open(url, patience).await?);
         let health = Arc::new(Health::default());
         let standbys = Arc::new(Standbys::default());
-        let writer = Writer::start(
-            Arc::clone(&pools),
-            Arc::clone(&health),
-            Arc::clone(&standbys),
-            limits.clone(),
-        );
+        let shared = Shared {
+            pools: Arc::clone(&pools),
+            health: Arc::clone(&health),
+            standbys: Arc::clone(&standbys),
+        };
+        let writer = Writer::start(&shared, limits.clone());
         Ok(Self {
             inner: Arc::new(Inner {
                 pools,

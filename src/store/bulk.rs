@@ -1,15 +1,19 @@
 //! Statements over many rows at once.
 //!
-//! A [`Bulk`] is one text with a `WITH given(..) AS (VALUES ..)` in front. It is made for a few
-//! fixed row counts only, so that the engines keep their prepared statements.
+//! A [`Bulk`] is one text with a table `given` of rows in front. PostgreSQL takes the rows as one
+//! array per column, so that one text, one plan and one way to the server do for any number of
+//! them. SQLite has no arrays: its text says `VALUES`, and is made for a few fixed row counts only,
+//! so that it keeps its prepared statements.
 
-use super::db::{AnyRow, Db, Tx, on};
+use super::db::{AnyRow, Db, Tx};
 use std::sync::OnceLock;
 
-/// Row counts a text is made for, largest first; any number of rows is split into these. Each
-/// part is a statement with its own way to the engine and back, so that few of them matter more
-/// than few texts: up to 128 rows take two or three parts as a rule, and four at most.
+/// Row counts a text for SQLite is made for, largest first; any number of rows is split into these.
+/// Each part is a statement with its own way to the engine and back, so that few of them matter
+/// more than few texts: up to 128 rows take two or three parts as a rule, and four at most.
 const SIZES: [usize; 13] = [128, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1];
+/// Rows of one statement on PostgreSQL, so that no message to the server grows without end.
+const ARRAY_ROWS_MAX: usize = 1024;
 
 /// The type of a given column.
 #[derive(Clone, Copy)]
@@ -35,6 +39,30 @@ pub(super) enum Cell<'a> {
     Text(Option<&'a str>),
     Int(Option<i64>),
     Bool(bool),
+}
+
+impl<'a> Cell<'a> {
+    /// Returns the text; a cell of another kind has none.
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(value) => value,
+            Self::Int(_) | Self::Bool(_) => None,
+        }
+    }
+
+    fn int(self) -> Option<i64> {
+        match self {
+            Self::Int(value) => value,
+            Self::Text(_) | Self::Bool(_) => None,
+        }
+    }
+
+    fn bool(self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(value),
+            Self::Text(_) | Self::Int(_) => None,
+        }
+    }
 }
 
 impl<'a> From<&'a str> for Cell<'a> {
@@ -91,7 +119,8 @@ pub(super) struct Bulk {
     body: &'static str,
     /// Added on PostgreSQL only: row locks, which SQLite's one writer does not need.
     postgres_lock: &'static str,
-    texts: [OnceLock<String>; SIZES.len() * 2],
+    sqlite_texts: [OnceLock<String>; SIZES.len()],
+    postgres_text: OnceLock<String>,
 }
 
 /// Binds cells in order to a query of either engine.
@@ -110,6 +139,22 @@ macro_rules! bind_cells {
 }
 pub(super) use bind_cells;
 
+/// Binds rows to a query of PostgreSQL, as one array per column.
+macro_rules! bind_columns {
+    ($query:expr, $columns:expr, $rows:expr) => {{
+        let mut query = $query;
+        for (at, (_, kind)) in $columns.iter().enumerate() {
+            let cells = $rows.iter().map(|row| row[at]);
+            query = match kind {
+                Kind::Text => query.bind(cells.map(Cell::text).collect::<Vec<_>>()),
+                Kind::Int => query.bind(cells.map(Cell::int).collect::<Vec<_>>()),
+                Kind::Bool => query.bind(cells.map(Cell::bool).collect::<Vec<_>>()),
+            };
+        }
+        query
+    }};
+}
+
 impl Bulk {
     /// Declares `body`, which reads its rows from `given`.
     pub(super) const fn new(columns: &'static [(&'static str, Kind)], body: &'static str) -> Self {
@@ -126,7 +171,8 @@ impl Bulk {
             columns,
             body,
             postgres_lock,
-            texts: [const { OnceLock::new() }; SIZES.len() * 2],
+            sqlite_texts: [const { OnceLock::new() }; SIZES.len()],
+            postgres_text: OnceLock::new(),
         }
     }
 
@@ -137,15 +183,21 @@ impl Bulk {
         rows: &[Vec<Cell<'_>>],
     ) -> Result<u64, sqlx::Error> {
         let mut touched = 0;
-        for (size, part) in parts(rows) {
-            let text = self.text(tx, size);
-            touched += on!(tx, |c| bind_cells!(
-                sqlx::query(text),
-                part.iter().flatten()
-            )
-            .execute(&mut **c)
-            .await?
-            .rows_affected());
+        match tx {
+            Db::Sqlite(c) => {
+                for (size, part) in parts(rows) {
+                    let query = sqlx::query(self.sqlite_text(size));
+                    let query = bind_cells!(query, part.iter().flatten());
+                    touched += query.execute(&mut **c).await?.rows_affected();
+                }
+            }
+            Db::Postgres(c) => {
+                for part in rows.chunks(ARRAY_ROWS_MAX) {
+                    let query = sqlx::query(self.postgres_text());
+                    let query = bind_columns!(query, self.columns, part);
+                    touched += query.execute(&mut **c).await?.rows_affected();
+                }
+            }
         }
         Ok(touched)
     }
@@ -157,64 +209,81 @@ impl Bulk {
         rows: &[Vec<Cell<'_>>],
     ) -> Result<Vec<T>, sqlx::Error> {
         let mut found = Vec::with_capacity(rows.len());
-        for (size, part) in parts(rows) {
-            let text = self.text(tx, size);
-            found.extend(on!(tx, |c| bind_cells!(
-                sqlx::query_as::<_, T>(text),
-                part.iter().flatten()
-            )
-            .fetch_all(&mut **c)
-            .await?));
+        match tx {
+            Db::Sqlite(c) => {
+                for (size, part) in parts(rows) {
+                    let query = sqlx::query_as::<_, T>(self.sqlite_text(size));
+                    let query = bind_cells!(query, part.iter().flatten());
+                    found.extend(query.fetch_all(&mut **c).await?);
+                }
+            }
+            Db::Postgres(c) => {
+                for part in rows.chunks(ARRAY_ROWS_MAX) {
+                    let query = sqlx::query_as::<_, T>(self.postgres_text());
+                    let query = bind_columns!(query, self.columns, part);
+                    found.extend(query.fetch_all(&mut **c).await?);
+                }
+            }
         }
         Ok(found)
     }
 
-    fn text(&'static self, tx: &Tx, size: usize) -> &'static str {
-        let postgres = matches!(tx, Db::Postgres(_));
-        self.text_for(size, postgres)
+    fn sqlite_text(&'static self, size: usize) -> &'static str {
+        self.sqlite_texts[size].get_or_init(|| self.write_values(SIZES[size]))
     }
 
-    fn text_for(&'static self, size: usize, postgres: bool) -> &'static str {
-        self.texts[size * 2 + usize::from(postgres)]
-            .get_or_init(|| self.write(SIZES[size], postgres))
+    fn postgres_text(&'static self) -> &'static str {
+        self.postgres_text.get_or_init(|| self.write_arrays())
     }
 
-    fn write(&self, rows: usize, postgres: bool) -> String {
+    fn names(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
-        let mut text = format!("WITH given ({}) AS (VALUES ", names.join(", "));
-        for row in 0..rows {
-            text.push_str(if row == 0 { "(" } else { ", (" });
-            for (column, (_, kind)) in self.columns.iter().enumerate() {
-                let comma = if column == 0 { "" } else { ", " };
-                // SQLite looks a named parameter up among all others each time it is bound, which
-                // grows with the square of the rows; nameless ones are bound by their place.
-                let parameter = match postgres {
-                    true => format!("${}", row * self.columns.len() + column + 1),
-                    false => "?".to_owned(),
-                };
-                // The first row tells PostgreSQL the types of all.
-                text.push_str(&if row == 0 {
-                    format!("{comma}CAST({parameter} AS {})", kind.sql())
-                } else {
-                    format!("{comma}{parameter}")
-                });
-            }
-            text.push(')');
-        }
+        names.join(", ")
+    }
+
+    fn write_values(&self, rows: usize) -> String {
+        let mut text = format!("WITH given ({}) AS (VALUES ", self.names());
+        // SQLite looks a named parameter up among all others each time it is bound, which grows
+        // with the square of the rows; nameless ones are bound by their place.
+        // The first row says the types of all.
+        let first: Vec<String> = self
+            .columns
+            .iter()
+            .map(|(_, kind)| format!("CAST(? AS {})", kind.sql()))
+            .collect();
+        text.push_str(&format!("({})", first.join(", ")));
+        let other = format!(", ({})", vec!["?"; self.columns.len()].join(", "));
+        text.push_str(&other.repeat(rows - 1));
         text.push_str(") ");
         text.push_str(self.body);
-        if postgres {
-            text.push_str(self.postgres_lock);
-        }
         text
+    }
+
+    fn write_arrays(&self) -> String {
+        let arrays: Vec<String> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, (_, kind))| format!("CAST(${} AS {}[])", at + 1, kind.sql()))
+            .collect();
+        format!(
+            "WITH given ({}) AS (SELECT * FROM UNNEST({})) {}{}",
+            self.names(),
+            arrays.join(", "),
+            self.body,
+            self.postgres_lock
+        )
     }
 
     /// Returns every text that may be sent to one engine, for the test that prepares them.
     #[cfg(test)]
     pub(super) fn all_texts(&'static self, postgres: bool) -> Vec<&'static str> {
-        (0..SIZES.len())
-            .map(|size| self.text_for(size, postgres))
-            .collect()
+        match postgres {
+            true => vec![self.postgres_text()],
+            false => (0..SIZES.len())
+                .map(|size| self.sqlite_text(size))
+                .collect(),
+        }
     }
 }
 
@@ -245,20 +314,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_row_is_cast() {
-        let bulk = Bulk::locking(
+    fn each_engine_takes_rows_in_its_own_way() {
+        static BULK: Bulk = Bulk::locking(
             &[("id", Kind::Text), ("at", Kind::Int)],
             "SELECT id FROM given",
             " FOR UPDATE",
         );
         assert_eq!(
-            bulk.write(2, true),
-            "WITH given (id, at) AS (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT)), ($3, $4)) \
-             SELECT id FROM given FOR UPDATE"
+            BULK.write_arrays(),
+            "WITH given (id, at) AS (SELECT * FROM UNNEST(CAST($1 AS TEXT[]), \
+             CAST($2 AS BIGINT[]))) SELECT id FROM given FOR UPDATE"
         );
         assert_eq!(
-            bulk.write(1, false),
-            "WITH given (id, at) AS (VALUES (CAST(? AS TEXT), CAST(? AS BIGINT))) SELECT id FROM given"
+            BULK.write_values(2),
+            "WITH given (id, at) AS (VALUES (CAST(? AS TEXT), CAST(? AS BIGINT)), (?, ?)) \
+             SELECT id FROM given"
         );
     }
 }

@@ -156,7 +156,9 @@ const CLAIM_POSTGRES: &str = concat!(
     taken!()
 );
 /// Named deliveries are taken in two steps, because a statement over many rows cannot lock inside:
-/// first those that nobody else changes right now, then those of them that are due.
+/// first those that nobody else changes right now, then those of them that are due. What is asked
+/// besides the id is said so that PostgreSQL does not look for it by platform and time, through
+/// all that was ever due.
 static FREE: Bulk = Bulk::locking(
     &[
         ("id", Kind::Text),
@@ -164,7 +166,7 @@ static FREE: Bulk = Bulk::locking(
         ("due_by", Kind::Int),
     ],
     "SELECT d.id FROM given JOIN deliveries d ON d.id = given.id \
-     WHERE d.platform = given.platform AND d.due_at <= given.due_by",
+     WHERE (d.platform = given.platform AND d.due_at <= given.due_by) IS TRUE",
     " FOR UPDATE OF d SKIP LOCKED",
 );
 static TAKE: Bulk = Bulk::new(
@@ -177,7 +179,7 @@ static TAKE: Bulk = Bulk::new(
     ],
     concat!(
         take!("given.now", "given.owner", "given.until"),
-        "FROM given WHERE deliveries.id = given.id AND due_at <= given.due_by",
+        "FROM given WHERE deliveries.id = given.id AND (due_at <= given.due_by) IS TRUE",
         taken!()
     ),
 );

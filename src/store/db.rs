@@ -10,19 +10,24 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{Connection as _, Postgres, Sqlite, Transaction};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const SQLITE_READERS_MAX: u32 = 4;
 const POSTGRES_READERS_MAX: u32 = 8;
-/// One for the writer's task, the others for operators and events; each keeps plans of its own.
-const POSTGRES_WRITERS_MAX: u32 = 3;
+/// Transactions that the writer has under way at once on PostgreSQL.
+const POSTGRES_WRITES_AT_ONCE: usize = 2;
+/// Those of the writer, and two for operators and events; each keeps plans of its own.
+const POSTGRES_WRITERS_MAX: u32 = POSTGRES_WRITES_AT_ONCE as u32 + 2;
 /// Short, so that a connection is asked for again soon while the database is away; how long one
 /// waits in all is decided by those who ask.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that answered so recently is used without asking whether it still does. If it does
+/// not, whoever uses it meets an outage like any other.
+const FRESH_MAX: Duration = Duration::from_millis(100);
 /// Takes SQLite's write lock at once.
 const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Statements kept prepared per connection; above the number of texts of this module.
@@ -33,6 +38,10 @@ const STATEMENTS_MAX: usize = 512;
 /// all values, made once: the values never change it, and making it is dear for many rows.
 const BY_INDEX: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
      SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
+
+/// Texts of a few KB are compressed by what costs least, where the server (14 and later) has it.
+const LIGHT_COMPRESSION: &str = "SELECT set_config(name, 'lz4', false) FROM pg_settings \
+     WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
 
 /// Lets the server end what nobody waits for any more, so that it holds no locks: a statement
 /// after the longest wait of a request, a transaction whose process is gone, a broken network.
@@ -123,6 +132,14 @@ impl Pools {
     /// Returns whether changes leave events in the outbox.
     pub(super) fn writes_events(&self) -> bool {
         self.events.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many transactions the writer may have under way: SQLite has one write lock.
+    pub(super) fn writes_at_once(&self) -> usize {
+        match self.writer {
+            Db::Sqlite(_) => 1,
+            Db::Postgres(_) => POSTGRES_WRITES_AT_ONCE,
+        }
     }
 
     pub(super) async fn close(&self) {
@@ -225,9 +242,10 @@ async fn open_postgres(url: &str, mut patience: Patience) -> Result<Pools, Store
         .application_name("synchub")
         .statement_cache_capacity(STATEMENTS_MAX);
     let reader = postgres_pool(POSTGRES_READERS_MAX, &[BOUNDED]).connect_lazy_with(options.clone());
-    // The pool asks a connection before each transaction whether it answers, unlike one of a file:
-    // a server can go away.
-    let writer = postgres_pool(POSTGRES_WRITERS_MAX, &[BOUNDED, BY_INDEX]);
+    let writer = postgres_pool(
+        POSTGRES_WRITERS_MAX,
+        &[BOUNDED, BY_INDEX, LIGHT_COMPRESSION],
+    );
     // Started together with its server, the hub waits for it.
     let writer = loop {
         match writer.clone().connect_with(options.clone()).await {
@@ -248,6 +266,16 @@ fn postgres_pool(connections_max: u32, setup: &'static [&'static str]) -> PgPool
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        // Unlike a file, a server can go away; asking takes as long as a small statement.
+        .before_acquire(|connection, idle| {
+            Box::pin(async move {
+                match idle.idle_for < FRESH_MAX {
+                    true => Ok(true),
+                    false => connection.ping().await.map(|()| true),
+                }
+            })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 for text in setup {

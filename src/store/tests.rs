@@ -5,6 +5,7 @@ use crate::record::*;
 
 mod claiming;
 mod events;
+mod lanes;
 mod life;
 mod moving;
 mod operating;

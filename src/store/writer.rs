@@ -1,4 +1,8 @@
-//! Group commit: one task per store gathers what many callers hand over into one transaction.
+//! Group commit: a task gathers what many callers hand over into one transaction.
+//!
+//! SQLite has one writer, and so one task. On PostgreSQL a second one settles what went out while
+//! the first accepts what comes in ([`Command::comes_in`]), so that the server works on one transaction while
+//! the hub prepares the other. They meet in the database like two processes do.
 //!
 //! While one commit is on its way the next batch gathers. A batch that meets a conflict with
 //! another process is tried again as a whole, then one by one, so that an error of one item never
@@ -10,23 +14,24 @@
 //! when the connection broke may or may not be claimed; the first transaction after an outage
 //! hands it back and renews the leases of what is in hand ([`Leases`]).
 
+mod command;
 mod leases;
 
-use super::claim::{ClaimRequest, Renewal, claim, renew};
+use super::claim::{ClaimRequest, claim, renew};
 use super::db::{Db, Pools, Tx, on};
 use super::event::tell_settlements;
 use super::outage::Health;
-use super::settle::{ProgressUpdate, abandon, release, save_progress, settle};
+use super::settle::{abandon, release, save_progress, settle};
 use super::standby::{Handover, Standbys};
 use super::submit::submit;
-use super::{Claim, NewSubmission, Settlement, StoreError, SubmitOutcome};
+use super::{Claim, NewSubmission, StoreError};
 use crate::failpoint::{self, Point};
-use crate::record::DeliveryId;
-use leases::Leases;
+pub(super) use command::{Answer, Command};
 #[cfg(test)]
 pub(super) use leases::SHARED;
+use leases::{Known, Leases};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -54,94 +59,6 @@ const PROBE_POSTGRES: &str = "LOCK TABLE accounts IN ROW EXCLUSIVE MODE";
 pub(super) const SQLITE: [&str; 1] = [PROBE_SQLITE];
 #[cfg(test)]
 pub(super) const POSTGRES: [&str; 1] = [PROBE_POSTGRES];
-
-/// What can be asked of the writer.
-pub(super) enum Command {
-    Submit(Box<NewSubmission>),
-    Settle(Box<Settlement>),
-    Progress(ProgressUpdate),
-    Release(Vec<(DeliveryId, i64)>),
-    Abandon((DeliveryId, i64)),
-    Renew(Renewal),
-    Claim(ClaimRequest),
-}
-
-impl Command {
-    /// Returns whether an outage ends the wait at once: both carry a moment that would be stale,
-    /// and are asked again soon.
-    fn cannot_wait(&self) -> bool {
-        match self {
-            Self::Claim(_) | Self::Renew(_) => true,
-            Self::Submit(_)
-            | Self::Settle(_)
-            | Self::Progress(_)
-            | Self::Release(_)
-            | Self::Abandon(_) => false,
-        }
-    }
-
-    /// Returns the platforms whose deliveries it may open.
-    fn opens(&self) -> &[String] {
-        match self {
-            Self::Submit(new) if new.holds.is_empty() => &new.platforms,
-            Self::Submit(_)
-            | Self::Settle(_)
-            | Self::Progress(_)
-            | Self::Release(_)
-            | Self::Abandon(_)
-            | Self::Renew(_)
-            | Self::Claim(_) => &[],
-        }
-    }
-
-    /// Returns whether it is known nowhere else and must not be given up.
-    fn must_be_kept(&self) -> bool {
-        match self {
-            Self::Settle(_) | Self::Progress(_) | Self::Release(_) | Self::Abandon(_) => true,
-            Self::Submit(_) | Self::Claim(_) | Self::Renew(_) => false,
-        }
-    }
-}
-
-impl Command {
-    /// Returns the failpoint before its commit.
-    fn committing(&self) -> Option<Point> {
-        Some(match self {
-            Self::Submit(_) => Point::SubmitCommitting,
-            Self::Settle(_) => Point::SettleCommitting,
-            Self::Progress(_) => Point::ProgressCommitting,
-            Self::Release(_) => Point::ReleaseCommitting,
-            Self::Renew(_) => Point::RenewCommitting,
-            Self::Claim(_) => Point::ClaimCommitting,
-            // Only after an error of the store in the middle of an attempt: same as a crash there.
-            Self::Abandon(_) => return None,
-        })
-    }
-
-    /// Returns the failpoint after its commit.
-    fn committed(&self) -> Option<Point> {
-        Some(match self {
-            Self::Submit(_) => Point::SubmitCommitted,
-            Self::Settle(_) => Point::SettleCommitted,
-            Self::Progress(_) => Point::ProgressCommitted,
-            Self::Release(_) => Point::ReleaseCommitted,
-            Self::Renew(_) => Point::RenewCommitted,
-            Self::Claim(_) => Point::ClaimCommitted,
-            Self::Abandon(_) => return None,
-        })
-    }
-}
-
-/// What the writer answers, in the same words.
-pub(super) enum Answer {
-    Submit(Box<SubmitOutcome>),
-    Settle(bool),
-    Progress(bool),
-    Release,
-    Abandon,
-    Renew,
-    Claim(Vec<Claim>),
-}
 
 type Reply = oneshot::Sender<Result<Answer, StoreError>>;
 
@@ -189,33 +106,49 @@ impl Limits {
     }
 }
 
-/// The handle of the task.
+/// The handle of the tasks.
 pub(super) struct Writer {
-    messages: mpsc::Sender<Message>,
+    lanes: Vec<mpsc::Sender<Message>>,
     limits: Limits,
 }
 
+/// What the tasks of one writer share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) pools: Arc<Pools>,
+    pub(super) health: Arc<Health>,
+    pub(super) standbys: Arc<Standbys>,
+}
+
 impl Writer {
-    /// Starts the task; it ends when all handles are gone, or at [`Writer::close`].
-    pub(super) fn start(
-        pools: Arc<Pools>,
-        health: Arc<Health>,
-        standbys: Arc<Standbys>,
-        limits: Limits,
-    ) -> Self {
-        let (messages, inbox) = mpsc::channel(WAITING_MAX);
-        let task = Task {
-            pools,
-            health,
-            standbys,
-            inbox,
-            waiting: VecDeque::new(),
-            leases: Leases::default(),
-            broken: false,
-            closing: None,
-        };
-        tokio::spawn(task.run());
-        Self { messages, limits }
+    /// Starts the tasks; they end when all handles are gone, or at [`Writer::close`].
+    pub(super) fn start(shared: &Shared, limits: Limits) -> Self {
+        let known = Arc::new(Mutex::new(Known::default()));
+        let lanes = (0..shared.pools.writes_at_once()).map(|_| {
+            let (messages, inbox) = mpsc::channel(WAITING_MAX);
+            let task = Task {
+                shared: shared.clone(),
+                inbox,
+                waiting: VecDeque::new(),
+                leases: Leases::knowing(Arc::clone(&known)),
+                broken: false,
+                closing: None,
+            };
+            tokio::spawn(task.run());
+            messages
+        });
+        Self {
+            lanes: lanes.collect(),
+            limits,
+        }
+    }
+
+    /// Returns the lane of `command`: the first for what comes in, the last for what goes out.
+    fn lane(&self, command: &Command) -> Option<&mpsc::Sender<Message>> {
+        match command.comes_in() {
+            true => self.lanes.first(),
+            false => self.lanes.last(),
+        }
     }
 
     /// Hands a command over, in call order; the answer comes after the commit.
@@ -225,13 +158,14 @@ impl Writer {
     ) -> Result<impl Future<Output = Result<Answer, StoreError>> + use<>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let (kept, since) = (command.must_be_kept(), Instant::now());
+        let lane = self.lane(&command).ok_or(StoreError::Closed)?;
         let message = Message::Work(Waiting {
             command,
             since,
             reply,
         });
         self.limits
-            .hold(kept, since, self.messages.send(message))
+            .hold(kept, since, lane.send(message))
             .await
             .ok_or_else(|| StoreError::not_in_time("take work in"))?
             .map_err(|_| StoreError::Closed)?;
@@ -249,18 +183,19 @@ impl Writer {
         self.enqueue(command).await?.await
     }
 
-    /// Commits what was handed over so far and ends the task.
+    /// Commits what was handed over so far and ends the tasks.
     pub(super) async fn close(&self) {
-        // An error means that the task has ended already.
-        let _ = self.messages.send(Message::Close).await;
-        self.messages.closed().await;
+        for lane in &self.lanes {
+            // An error means that the task has ended already.
+            let _ = lane.send(Message::Close).await;
+            lane.closed().await;
+        }
     }
 }
 
+/// Gathers and commits what comes down one lane.
 struct Task {
-    pools: Arc<Pools>,
-    health: Arc<Health>,
-    standbys: Arc<Standbys>,
+    shared: Shared,
     inbox: mpsc::Receiver<Message>,
     /// Taken out of the inbox and not answered yet, in order.
     waiting: VecDeque<Waiting>,
@@ -275,7 +210,7 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         loop {
-            let goes_on = match self.health.trouble() {
+            let goes_on = match self.shared.health.trouble() {
                 None => self.gather().await,
                 Some(trouble) => self.gather_in_trouble(&trouble).await,
             };
@@ -349,7 +284,7 @@ impl Task {
             self.leases.note(&mut waiting.command, waited);
         }
         let commands: Vec<&Command> = batch.iter().map(|waiting| &waiting.command).collect();
-        let mut handover = self.standbys.hand_over(
+        let mut handover = self.shared.standbys.hand_over(
             commands.iter().flat_map(|command| command.opens()),
             |platform, until| self.leases.own_end(platform, until),
         );
@@ -359,12 +294,12 @@ impl Task {
             self.leases.doubt(unknown);
             self.leases.doubt_handed(&handover);
             if self.broken || began.elapsed() > HICCUP_MAX {
-                self.health.failed(&error);
+                self.shared.health.failed(&error);
             }
             self.broken = true;
         } else {
             self.leases.settled();
-            self.health.answered();
+            self.shared.health.answered();
             self.broken = false;
         }
         let left = handover.deliver(began);
@@ -458,8 +393,8 @@ impl Task {
         handover: &mut Handover,
     ) -> Result<Vec<Answer>, StoreError> {
         handover.begin();
-        let mut tx = self
-            .pools
+        let pools = &self.shared.pools;
+        let mut tx = pools
             .writer
             .begin_write()
             .await
@@ -468,12 +403,14 @@ impl Task {
             probe(&mut tx).await?;
             self.leases.recover(&mut tx).await?;
         }
-        let answers = answer_in(&mut tx, commands, self.pools.writes_events(), handover).await?;
+        let answers = answer_in(&mut tx, commands, pools.writes_events(), handover).await?;
         reach_each(commands, Command::committing);
         tx.commit()
             .await
             .map_err(StoreError::while_doing("commit a transaction"))?;
-        self.standbys.committed(handover, found(commands, &answers));
+        self.shared
+            .standbys
+            .committed(handover, found(commands, &answers));
         reach_each(commands, Command::committed);
         Ok(answers)
     }

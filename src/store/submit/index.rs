@@ -20,15 +20,21 @@ row! {
     struct TakenRow { index_no: String }
 }
 
-/// Reads, and on PostgreSQL locks, the last serial; makes the row when it is missing.
-static LAST: Bulk = Bulk::new(
-    &[("unit_code", Kind::Text), ("year", Kind::Int)],
+/// Takes as many serials as are wanted, and on PostgreSQL locks the row, so that whoever comes next
+/// sees what was taken; makes the row when it is missing. Answers with the last one taken.
+static TAKE: Bulk = Bulk::new(
+    &[
+        ("unit_code", Kind::Text),
+        ("year", Kind::Int),
+        ("wanted", Kind::Int),
+    ],
     "INSERT INTO index_serials (unit_code, year, last) \
-     SELECT unit_code, year, 0 FROM given WHERE TRUE \
-     ON CONFLICT (unit_code, year) DO UPDATE SET last = index_serials.last \
+     SELECT unit_code, year, wanted FROM given WHERE TRUE \
+     ON CONFLICT (unit_code, year) DO UPDATE SET last = index_serials.last + excluded.last \
      RETURNING unit_code, year, last",
 );
 
+/// For the rare case that some of them are numbers that a unit gave itself.
 static ADVANCE: Bulk = Bulk::new(
     &[
         ("unit_code", Kind::Text),
@@ -45,7 +51,7 @@ static TAKEN: Bulk = Bulk::new(
 );
 
 #[cfg(test)]
-pub(super) static BULKS: [&Bulk; 3] = [&LAST, &ADVANCE, &TAKEN];
+pub(super) static BULKS: [&Bulk; 3] = [&TAKE, &ADVANCE, &TAKEN];
 
 /// Gives a number to every publication of the round that has none.
 pub(super) async fn allocate(
@@ -82,10 +88,10 @@ pub(super) async fn allocate(
     }
     let failed = StoreError::while_doing("allocate index numbers");
     let given: Vec<_> = wanting
-        .keys()
-        .map(|(unit_code, year)| cells![unit_code, *year])
+        .iter()
+        .map(|((unit_code, year), plans)| cells![unit_code, *year, plans.len() as i64])
         .collect();
-    let serials: Vec<SerialRow> = LAST.fetch(tx, &given).await.map_err(&failed)?;
+    let serials: Vec<SerialRow> = TAKE.fetch(tx, &given).await.map_err(&failed)?;
     let mut advanced = Vec::with_capacity(serials.len());
     for serial in serials {
         let Some(plans) = wanting.remove(&(serial.unit_code.clone(), serial.year)) else {
@@ -94,7 +100,9 @@ pub(super) async fn allocate(
         let last = number(tx, &serial, plans, &given_here)
             .await
             .map_err(&failed)?;
-        advanced.push((serial, last));
+        if last > serial.last {
+            advanced.push((serial, last));
+        }
     }
     let given: Vec<_> = advanced
         .iter()
@@ -104,7 +112,8 @@ pub(super) async fn allocate(
     Ok(())
 }
 
-/// Numbers the plans of one unit and year and returns the last serial used.
+/// Numbers the plans of one unit and year, from the serials that were taken for them, and returns
+/// the last one used.
 async fn number(
     tx: &mut Tx,
     serial: &SerialRow,
@@ -112,8 +121,8 @@ async fn number(
     given_here: &HashSet<String>,
 ) -> Result<i64, sqlx::Error> {
     let mut waiting = plans.into_iter().peekable();
-    let mut last = serial.last;
     let mut window = waiting.len() as i64;
+    let mut last = serial.last - window;
     while waiting.peek().is_some() {
         let candidates: Vec<String> = (last + 1..=last + window)
             .map(|number| format!("{}/{:04}-{number:05}", serial.unit_code, serial.year))

@@ -12,6 +12,7 @@ use crate::store::db::{Tx, on};
 use crate::store::settle::resting;
 use crate::store::standby::Handover;
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Owner, platform and end name one claim: [`Leases::note`] keeps the ends apart.
@@ -34,20 +35,38 @@ struct Doubt {
     lease_until: i64,
 }
 
-/// What has to be put right after an outage.
+/// What all tasks of a writer know about leases.
 #[derive(Default)]
-pub(super) struct Leases {
+pub(super) struct Known {
     /// End of the newest claim of each platform.
     newest: HashMap<String, i64>,
     /// How long the leases of each owner last.
     spans: HashMap<String, i64>,
+}
+
+/// What a task has to put right after an outage.
+#[derive(Default)]
+pub(super) struct Leases {
+    known: Arc<Mutex<Known>>,
     doubts: Vec<Doubt>,
 }
 
 impl Leases {
+    /// Shares what is `known`; doubts are each task's own.
+    pub(super) fn knowing(known: Arc<Mutex<Known>>) -> Self {
+        Self {
+            known,
+            doubts: Vec::new(),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Remembers what `command` says about leases, moves them by what it has `waited`, and gives
     /// a claim an end of its own.
-    pub(super) fn note(&mut self, command: &mut Command, waited: Duration) {
+    pub(super) fn note(&self, command: &mut Command, waited: Duration) {
         let waited_ms = waited.as_millis() as i64;
         match command {
             Command::Claim(request) => {
@@ -57,7 +76,8 @@ impl Leases {
             Command::Renew(renewal) => {
                 renewal.lease_until += waited_ms;
                 let span = renewal.lease_until - now_ms();
-                self.spans.insert(renewal.lease_owner.clone(), span.max(0));
+                let owner = renewal.lease_owner.clone();
+                self.known().spans.insert(owner, span.max(0));
             }
             Command::Submit(_)
             | Command::Settle(_)
@@ -69,8 +89,9 @@ impl Leases {
 
     /// Returns an end for a claim on `platform` that no other recent one has, `lease_until` or
     /// little later.
-    pub(super) fn own_end(&mut self, platform: &str, mut lease_until: i64) -> i64 {
-        let newest = self.newest.entry(platform.to_owned()).or_default();
+    pub(super) fn own_end(&self, platform: &str, mut lease_until: i64) -> i64 {
+        let mut known = self.known();
+        let newest = known.newest.entry(platform.to_owned()).or_default();
         if (*newest - SAME_MOMENT_MS..=*newest).contains(&lease_until) {
             lease_until = *newest + 1;
         }
@@ -120,9 +141,10 @@ impl Leases {
                 .map(drop))
             .map_err(StoreError::while_doing("hand back doubtful claims"))?;
         }
-        for (lease_owner, span) in &self.spans {
+        let spans = self.known().spans.clone();
+        for (lease_owner, span) in spans {
             let renewal = Renewal {
-                lease_owner: lease_owner.clone(),
+                lease_owner,
                 lease_until: now + span,
             };
             renew(tx, &renewal).await?;
@@ -151,7 +173,7 @@ mod tests {
 
     #[test]
     fn claims_of_one_platform_end_at_different_moments() {
-        let mut leases = Leases::default();
+        let leases = Leases::default();
         let mut ends = Vec::new();
         for (platform, lease_until) in [
             ("portal", 50_000),
