@@ -185,6 +185,12 @@ impl Pace {
         let _ = self.allowance.subscribe().wait_for(Option::is_none).await;
     }
 
+    /// Resolves when this process may send something to the platform.
+    pub(super) async fn until_something(&self) {
+        // An error cannot be: `self` holds the other end.
+        let _ = self.allowance.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// Waits for a place in flight; `None` at shutdown, and when the share is gone: somebody else
     /// shall send what waits here.
     pub(super) async fn flight(&self) -> Option<Flight<'_>> {

@@ -173,6 +173,8 @@ impl Sender {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = tokio::time::sleep(probe_in) => {}
+                // Its part of the limits may be all that it waited for, as at its start.
+                () = self.pace.until_something(), if !self.pace.sends() => {}
                 // This process has found out that the platform is back.
                 () = self.breaker.news() => {}
             }

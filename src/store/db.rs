@@ -6,6 +6,7 @@
 use super::StoreError;
 use super::outage::Patience;
 use crate::failpoint::{Point, reach};
+use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -148,21 +149,30 @@ impl Pools {
     }
 }
 
+/// Takes a connection out of `pool`. In a box, here as wherever a transaction begins: the driver's
+/// future has room for connecting anew, 14 KB that the future of every request and every delivery
+/// would carry along.
+pub(super) fn acquire<D: sqlx::Database>(
+    pool: &sqlx::Pool<D>,
+) -> BoxFuture<'static, Result<sqlx::pool::PoolConnection<D>, sqlx::Error>> {
+    Box::pin(pool.acquire())
+}
+
 impl Pool {
     /// Begins a transaction that may write at once: SQLite takes the write lock here, so that it
     /// never has to upgrade a read.
     pub(super) async fn begin_write(&self) -> Result<Tx, sqlx::Error> {
         Ok(match self {
-            Db::Sqlite(pool) => Db::Sqlite(match pool.begin_with(BEGIN).await {
+            Db::Sqlite(pool) => Db::Sqlite(match Box::pin(pool.begin_with(BEGIN)).await {
                 // A disk that is full ends the transaction behind the driver's back; the driver
                 // then believes for ever to be inside it. A new connection knows better.
                 Err(sqlx::Error::InvalidSavePointStatement) => {
-                    pool.acquire().await?.close().await?;
-                    pool.begin_with(BEGIN).await?
+                    acquire(pool).await?.close().await?;
+                    Box::pin(pool.begin_with(BEGIN)).await?
                 }
                 begun => begun?,
             }),
-            Db::Postgres(pool) => Db::Postgres(pool.begin().await?),
+            Db::Postgres(pool) => Db::Postgres(Box::pin(pool.begin()).await?),
         })
     }
 }
@@ -171,8 +181,8 @@ impl Pool {
     /// Begins a transaction that only reads, so that all its statements see one state.
     pub(super) async fn begin_read(&self) -> Result<Tx, sqlx::Error> {
         Ok(match self {
-            Db::Sqlite(pool) => Db::Sqlite(pool.begin().await?),
-            Db::Postgres(pool) => Db::Postgres(pool.begin().await?),
+            Db::Sqlite(pool) => Db::Sqlite(Box::pin(pool.begin()).await?),
+            Db::Postgres(pool) => Db::Postgres(Box::pin(pool.begin()).await?),
         })
     }
 }

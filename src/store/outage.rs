@@ -102,7 +102,7 @@ macro_rules! read {
         loop {
             let left = patience.left();
             let result = $crate::store::db::on!(&$store.pools().reader, |pool| async {
-                let mut connection = pool.acquire().await?;
+                let mut connection = $crate::store::db::acquire(pool).await?;
                 let asked = tokio::time::timeout(left, async {
                     let $c = &mut *connection;
                     $body
@@ -132,7 +132,7 @@ pub(super) use read;
 macro_rules! once {
     ($store:expr, $wait:expr, $doing:expr, |$c:ident| $body:expr) => {{
         let result = $crate::store::db::on!(&$store.pools().writer, |pool| async {
-            let Ok(acquired) = tokio::time::timeout($wait, pool.acquire()).await else {
+            let Ok(acquired) = tokio::time::timeout($wait, $crate::store::db::acquire(pool)).await else {
                 return Err($crate::store::outage::no_answer());
             };
             let mut connection = acquired?;

@@ -30,6 +30,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 /// The token of a delivery's first claim.
 const FIRST_TOKEN: i64 = 1;
 
+/// How long what comes in waits for the hands of those who stand by. What finds no room costs a
+/// claim more, so that a hub that is given more than it can send would fall behind further.
+const ROOM_WAIT: Duration = Duration::from_millis(25);
+
 /// What a sender in line does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stance {
@@ -48,6 +52,8 @@ struct Place {
     number: u64,
     stance: Stance,
     room: Arc<Semaphore>,
+    /// All of its room.
+    room_max: usize,
     lease_owner: String,
     lease: Duration,
     hands: mpsc::UnboundedSender<Given>,
@@ -97,6 +103,33 @@ impl Standbys {
         if place.is_some_and(|place| place.number == number) {
             line.of_platform.remove(platform);
         }
+    }
+
+    /// Waits a moment until those who stand by have room for one delivery for each of `platforms`.
+    /// Only for who does not keep outcomes waiting meanwhile: they make the room.
+    pub(super) async fn until_room<'a>(&self, platforms: impl Iterator<Item = &'a String>) {
+        let mut wanted: HashMap<&String, usize> = HashMap::new();
+        for platform in platforms {
+            *wanted.entry(platform).or_default() += 1;
+        }
+        let rooms: Vec<_> = {
+            let line = self.line();
+            wanted
+                .into_iter()
+                .filter_map(|(platform, count)| {
+                    let place = line.of_platform.get(platform)?;
+                    let count = count.min(place.room_max);
+                    let waits =
+                        place.stance == Stance::Standing && place.room.available_permits() < count;
+                    waits.then(|| (Arc::clone(&place.room), count as u32))
+                })
+                .collect()
+        };
+        let all = futures_util::future::join_all(
+            rooms.iter().map(|(room, count)| room.acquire_many(*count)),
+        );
+        // Late or not, what there is room for then is given.
+        let _ = tokio::time::timeout(ROOM_WAIT, all).await;
     }
 
     /// Returns what may be given to those who stand by for one of `platforms`. `lease_until` makes
@@ -350,6 +383,7 @@ impl Store {
         let place = Place {
             number,
             stance: Stance::Resting,
+            room_max: room.available_permits(),
             room,
             lease_owner: lease_owner.to_owned(),
             lease,

@@ -278,6 +278,10 @@ impl Task {
 
     /// Answers every command with its own result; in an outage, keeps what was not answered.
     async fn answer(&mut self, mut batch: Vec<Waiting>) {
+        if self.shared.pools.writes_at_once() > 1 {
+            let opens = batch.iter().flat_map(|waiting| waiting.command.opens());
+            self.shared.standbys.until_room(opens).await;
+        }
         let began = Instant::now();
         for waiting in &mut batch {
             let waited = began - std::mem::replace(&mut waiting.since, began);
