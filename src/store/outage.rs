@@ -132,7 +132,8 @@ pub(super) use read;
 macro_rules! once {
     ($store:expr, $wait:expr, $doing:expr, |$c:ident| $body:expr) => {{
         let result = $crate::store::db::on!(&$store.pools().writer, |pool| async {
-            let Ok(acquired) = tokio::time::timeout($wait, $crate::store::db::acquire(pool)).await else {
+            let Ok(acquired) = tokio::time::timeout($wait, $crate::store::db::acquire(pool)).await
+            else {
                 return Err($crate::store::outage::no_answer());
             };
             let mut connection = acquired?;
