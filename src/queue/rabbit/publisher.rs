@@ -9,12 +9,15 @@ use super::offers::Offers;
 use super::topology::Topology;
 use crate::failpoint::{Point, reach};
 use crate::record::DeliveryId;
+use futures_util::future::BoxFuture;
+use futures_util::poll;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::Confirmation;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -184,11 +187,14 @@ impl Publisher<'_> {
         }
     }
 
+    /// Puts a message in line; the answer resolves when the broker has confirmed it. Waiting until
+    /// it is written would be two changes of threads per message, and what is in line together is
+    /// written together.
     async fn hand_over(
         &mut self,
         platform: &str,
         ids: &[DeliveryId],
-    ) -> lapin::Result<lapin::PublisherConfirm> {
+    ) -> lapin::Result<BoxFuture<'static, lapin::Result<Confirmation>>> {
         if !self.declared.contains(platform) {
             self.topology.declare(&self.channel, platform).await?;
             self.declared.insert(platform.to_owned());
@@ -200,15 +206,17 @@ impl Publisher<'_> {
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
             .with_delivery_mode(PERSISTENT);
-        self.channel
-            .basic_publish(
-                "".into(),
-                self.topology.queue_of(platform).into(),
-                options,
-                &message::write(ids),
-                properties,
-            )
-            .await
+        let (channel, body) = (self.channel.clone(), message::write(ids));
+        let queue = self.topology.queue_of(platform).into();
+        let mut confirming: BoxFuture<'static, _> = Box::pin(async move {
+            let sent = channel.basic_publish("".into(), queue, options, &body, properties);
+            sent.await?.await
+        });
+        // Polled once, it is in line.
+        match poll!(&mut confirming) {
+            Poll::Ready(confirmed) => Ok(Box::pin(std::future::ready(Ok(confirmed?)))),
+            Poll::Pending => Ok(confirming),
+        }
     }
 
     /// Takes note of what became of a message; an error when nobody knows.
