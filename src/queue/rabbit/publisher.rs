@@ -15,11 +15,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::Confirmation;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Unconfirmed messages of one platform.
@@ -28,6 +29,11 @@ const WINDOW: usize = 4;
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 /// The wait after a channel broke.
 const PAUSE: Duration = Duration::from_millis(500);
+/// A queue that was made so recently may still be choosing its leader, and refuses messages until
+/// it has one.
+const YOUNG: Duration = Duration::from_secs(5);
+/// The wait before a young queue is tried again.
+const YOUNG_PAUSE: Duration = Duration::from_millis(50);
 /// How long the last offers of a process may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 const PERSISTENT: u8 = 2;
@@ -72,7 +78,8 @@ pub(super) async fn run(
             channel,
             topology: &topology,
             offers: &offers,
-            declared: HashSet::new(),
+            declared: HashMap::new(),
+            refused: HashMap::new(),
             on_their_way: HashMap::new(),
         };
         match publisher.publish(&mut asked, &shutdown).await {
@@ -96,7 +103,10 @@ struct Publisher<'a> {
     channel: Channel,
     topology: &'a Topology,
     offers: &'a Offers,
-    declared: HashSet<String>,
+    /// When this channel made sure of a platform's queue.
+    declared: HashMap<String, Instant>,
+    /// Until when a young queue that refused a message is left alone.
+    refused: HashMap<String, Instant>,
     on_their_way: HashMap<String, usize>,
 }
 
@@ -131,7 +141,8 @@ impl Publisher<'_> {
                 let_go(&self.channel).await;
                 return Ok(());
             }
-            let deadline = ending.unwrap_or_else(|| tokio::time::Instant::now() + CONFIRM_TIMEOUT);
+            let deadline = ending.unwrap_or_else(|| Instant::now() + CONFIRM_TIMEOUT);
+            let again_at = self.refused.values().min().copied();
             tokio::select! {
                 Some(sent) = unconfirmed.next() => {
                     if let Err(problem) = self.settle(sent) {
@@ -139,13 +150,16 @@ impl Publisher<'_> {
                     }
                 }
                 () = self.offers.added() => {}
+                () = tokio::time::sleep_until(again_at.unwrap_or(deadline)), if again_at.is_some() => {
+                    self.refused.retain(|_, until| *until > Instant::now());
+                }
                 Some((platform, reply)) = asked.recv() => match self.depth(&platform).await {
                     // Nobody waiting for the answer any more is no error.
                     Ok(depth) => { let _ = reply.send(depth); }
                     Err(problem) => return self.give_up(unconfirmed, problem).await,
                 },
                 () = shutdown.cancelled(), if ending.is_none() => {
-                    ending = Some(tokio::time::Instant::now() + LAST_WORDS);
+                    ending = Some(Instant::now() + LAST_WORDS);
                 }
                 () = tokio::time::sleep_until(deadline), if ending.is_some() => return Ok(()),
             }
@@ -153,8 +167,10 @@ impl Publisher<'_> {
     }
 
     fn next_message(&self) -> Option<(String, Vec<DeliveryId>)> {
-        self.offers
-            .take(|platform| self.on_their_way.get(platform).copied().unwrap_or(0) < WINDOW)
+        self.offers.take(|platform| {
+            let on_their_way = self.on_their_way.get(platform).copied().unwrap_or(0);
+            on_their_way < WINDOW && !self.refused.contains_key(platform)
+        })
     }
 
     async fn send(
@@ -195,9 +211,9 @@ impl Publisher<'_> {
         platform: &str,
         ids: &[DeliveryId],
     ) -> lapin::Result<BoxFuture<'static, lapin::Result<Confirmation>>> {
-        if !self.declared.contains(platform) {
+        if !self.declared.contains_key(platform) {
             self.topology.declare(&self.channel, platform).await?;
-            self.declared.insert(platform.to_owned());
+            self.declared.insert(platform.to_owned(), Instant::now());
         }
         let options = BasicPublishOptions {
             mandatory: true,
@@ -231,6 +247,12 @@ impl Publisher<'_> {
                     .increment(sent.ids.len() as u64);
                 return Ok(());
             }
+            Ok(Confirmation::Nack(None)) if self.is_young(&sent.platform) => {
+                self.offers.add(&sent.platform, &sent.ids);
+                self.refused
+                    .insert(sent.platform, Instant::now() + YOUNG_PAUSE);
+                return Ok(());
+            }
             // The queue is full; the sweep comes back to these ids when it is not.
             Ok(Confirmation::Nack(None)) => {
                 metrics::counter!("synchub_offers_dropped_total").increment(sent.ids.len() as u64);
@@ -256,6 +278,11 @@ impl Publisher<'_> {
         Ok(())
     }
 
+    fn is_young(&self, platform: &str) -> bool {
+        let declared = self.declared.get(platform);
+        declared.is_some_and(|at| at.elapsed() < YOUNG)
+    }
+
     /// Declaring says how many messages wait, and makes a queue that was deleted anew.
     async fn depth(&mut self, platform: &str) -> Result<u32, String> {
         let queue = self
@@ -263,7 +290,9 @@ impl Publisher<'_> {
             .declare(&self.channel, platform)
             .await
             .map_err(|error| error.to_string())?;
-        self.declared.insert(platform.to_owned());
+        self.declared
+            .entry(platform.to_owned())
+            .or_insert_with(Instant::now);
         Ok(queue.message_count())
     }
 
