@@ -125,6 +125,25 @@ async fn three_processes_share_the_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL and RabbitMQ: tests/run rabbitmq"]
+async fn the_first_messages_for_new_queues_arrive_without_the_sweep() {
+    let platforms = Platforms::start(&["--review-ms", "0"]);
+    let backend = Backend::on_broker(&needed("SYNCHUB_TEST_AMQP_URL"));
+    let mut environment = platforms.environment.clone();
+    // What was offered once is not offered again by the sweep while this test runs.
+    environment.push(("SYNCHUB__QUEUE__GRACE_MS".to_owned(), "600000".to_owned()));
+    let mut hub = Hub::prepare(backend, &environment);
+    // It makes the queues with the first messages for them.
+    let (_intake, url) = hub.another(&["--role", "intake"]);
+    hub.url = url;
+    for number in 0..5 {
+        post_batch(&hub, &hub.url, number, number + 1).await;
+    }
+    let _deliver = hub.another(&["--role", "deliver"]);
+    all_shown_once(&hub, &platforms, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL and RabbitMQ: tests/run rabbitmq"]
 async fn a_process_does_what_its_role_says() {
     let platforms = Platforms::start(&["--review-ms", "0"]);
     let hub = prepare(&platforms);
