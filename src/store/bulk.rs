@@ -12,8 +12,10 @@ use std::sync::OnceLock;
 /// Each part is a statement with its own way to the engine and back, so that few of them matter
 /// more than few texts: up to 128 rows take two or three parts as a rule, and four at most.
 const SIZES: [usize; 13] = [128, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1];
-/// Rows of one statement on PostgreSQL, so that no message to the server grows without end.
+/// What one statement on PostgreSQL takes at most, so that no message to the server grows without
+/// end: rows, and bytes of text unless a single row has more. The server takes 1 GB.
 const ARRAY_ROWS_MAX: usize = 1024;
+const ARRAY_BYTES_MAX: usize = 16 << 20;
 
 /// The type of a given column.
 #[derive(Clone, Copy)]
@@ -192,7 +194,7 @@ impl Bulk {
                 }
             }
             Db::Postgres(c) => {
-                for part in rows.chunks(ARRAY_ROWS_MAX) {
+                for part in messages(rows) {
                     let query = sqlx::query(self.postgres_text());
                     let query = bind_columns!(query, self.columns, part);
                     touched += query.execute(&mut **c).await?.rows_affected();
@@ -218,7 +220,7 @@ impl Bulk {
                 }
             }
             Db::Postgres(c) => {
-                for part in rows.chunks(ARRAY_ROWS_MAX) {
+                for part in messages(rows) {
                     let query = sqlx::query_as::<_, T>(self.postgres_text());
                     let query = bind_columns!(query, self.columns, part);
                     found.extend(query.fetch_all(&mut **c).await?);
@@ -298,9 +300,44 @@ fn parts<T>(rows: &[T]) -> impl Iterator<Item = (usize, &[T])> {
     })
 }
 
+/// Splits `rows` into what PostgreSQL takes in one message.
+fn messages<'r, 'a>(rows: &'r [Vec<Cell<'a>>]) -> impl Iterator<Item = &'r [Vec<Cell<'a>>]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take(ARRAY_ROWS_MAX).take_while(|row| {
+            let texts = row.iter().filter_map(|cell| cell.text());
+            bytes += texts.map(str::len).sum::<usize>();
+            bytes <= ARRAY_BYTES_MAX
+        });
+        let count = fits.count().max(1).min(rest.len());
+        let (part, others) = rest.split_at(count);
+        rest = others;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_to_postgres_is_bounded_in_rows_and_bytes() {
+        let sizes =
+            |rows: &[Vec<Cell<'_>>]| -> Vec<usize> { messages(rows).map(<[_]>::len).collect() };
+        assert!(sizes(&[]).is_empty());
+        assert_eq!(sizes(&vec![cells![1_i64]; 2_050]), [1_024, 1_024, 2]);
+        let (large, small) = ("x".repeat(ARRAY_BYTES_MAX), "x".to_owned());
+        let half = large[1..].len() / 2;
+        let rows: Vec<Vec<Cell<'_>>> = vec![
+            cells![&small],
+            cells![&large],
+            cells![&small],
+            cells![&large[..half], &large[..half]],
+            cells![&small],
+        ];
+        assert_eq!(sizes(&rows), [1, 1, 3]);
+    }
 
     #[test]
     fn any_number_of_rows_is_split_into_the_known_sizes() {

@@ -15,6 +15,10 @@
 //! | standing | a claim that found as much as it could take, or something new without room for it | looking |
 //! | any | [`StandBy::rest`]: the sender may not send everything | resting |
 //!
+//! Where the writer has two transactions under way, as two processes always have, a claim may not
+//! see what is committed beside it. Its sender is woken for that after the commit; what is new by
+//! then may go first, of other records only.
+//!
 //! [`Standbys`] is the line of the senders of this process, one per platform; a [`Handover`] is
 //! what one batch of the writer gives them.
 
@@ -458,5 +462,48 @@ impl Hands {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[tokio::test]
+    async fn what_comes_in_waits_for_full_hands_but_not_for_long() {
+        let standbys = Standbys::default();
+        let room = Arc::new(Semaphore::new(2));
+        let (hands, _given) = mpsc::unbounded_channel();
+        let place = Place {
+            number: 1,
+            stance: Stance::Standing,
+            room_max: 2,
+            room: Arc::clone(&room),
+            lease_owner: "sender".to_owned(),
+            lease: Duration::from_secs(60),
+            hands,
+        };
+        standbys.line().of_platform = HashMap::from([("portal".to_owned(), place)]);
+        let three = [
+            "portal".to_owned(),
+            "portal".to_owned(),
+            "portal".to_owned(),
+        ];
+        let at_once = || standbys.until_room(three.iter()).now_or_never();
+        assert!(at_once().is_some(), "both hands are free");
+
+        let in_hand = Arc::clone(&room).acquire_owned().await.unwrap();
+        let mut waiting = Box::pin(standbys.until_room(three.iter()));
+        assert!(waiting.as_mut().now_or_never().is_none(), "one is not");
+        drop(in_hand);
+        assert!(waiting.now_or_never().is_some(), "it is again");
+
+        // Nobody puts this one down, and it ends all the same.
+        let _in_hand = room.acquire().await.unwrap();
+        standbys.until_room(three.iter()).await;
+        // Who does not stand by is given nothing, and waited for by nobody.
+        standbys.at("portal", 1, Place::look_again);
+        assert!(at_once().is_some());
     }
 }

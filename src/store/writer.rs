@@ -1,8 +1,8 @@
 //! Group commit: a task gathers what many callers hand over into one transaction.
 //!
 //! SQLite has one writer, and so one task. On PostgreSQL a second one settles what went out while
-//! the first accepts what comes in ([`Command::comes_in`]), so that the server works on one transaction while
-//! the hub prepares the other. They meet in the database like two processes do.
+//! the first accepts what comes in ([`Command::comes_in`]), so that the server works on one
+//! transaction while the hub prepares the other. They meet in the database like two processes do.
 //!
 //! While one commit is on its way the next batch gathers. A batch that meets a conflict with
 //! another process is tried again as a whole, then one by one, so that an error of one item never
@@ -188,6 +188,8 @@ impl Writer {
         for lane in &self.lanes {
             // An error means that the task has ended already.
             let _ = lane.send(Message::Close).await;
+        }
+        for lane in &self.lanes {
             lane.closed().await;
         }
     }
