@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::store::bulk::Bulk;
-use crate::store::db::Pools;
+use crate::store::db::{Db, Pools};
 use crate::store::{
     account, attachment, catalogue, claim, due, event, failure, hand, operate, overriding, pause,
     platform, record, redirect, replay, retire, same, schema, sender, settle, steer, submit, trace,
     verification, writer,
 };
-use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, raw_sql};
 
 fn bulks() -> Vec<&'static Bulk> {
     [
@@ -150,6 +150,58 @@ async fn every_statement_is_understood_by_sqlite() {
 async fn every_statement_is_understood_by_postgres() {
     let database = PostgresDatabase::create().await;
     prepare_all(&database.url, true).await;
+}
+
+/// Indexes by which a statement that names its rows must not look for them: they hold an entry for
+/// all that was in a state, or due, since the last vacuum.
+const CROWDED: [&str; 3] = ["deliveries_state", "deliveries_due", "deliveries_ahead"];
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; `tests/run postgres` provides it"]
+async fn postgres_looks_for_given_rows_by_what_names_them() {
+    let database = PostgresDatabase::create().await;
+    let store = Store::open(&database.url).await.unwrap();
+    store.migrate().await.unwrap();
+    let pools = Pools::open(&database.url, store.patience()).await.unwrap();
+    let Db::Postgres(pool) = &pools.writer else {
+        unreachable!("opened on PostgreSQL")
+    };
+    let mut connection = pool.acquire().await.unwrap();
+    let mut looked_at = 0;
+    let mut problems = Vec::new();
+    for text in statements(true) {
+        if !text.starts_with("WITH given") {
+            continue;
+        }
+        let parameters = (1..).take_while(|number| text.contains(&format!("(${number} ")));
+        let nothing = vec!["NULL"; parameters.count()].join(", ");
+        let prepare = format!("PREPARE probe AS {text}");
+        raw_sql(AssertSqlSafe(prepare))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        let explain = format!("EXPLAIN EXECUTE probe ({nothing})");
+        let plan: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(explain))
+            .persistent(false)
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        raw_sql("DEALLOCATE probe")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        looked_at += 1;
+        for (step,) in plan {
+            if CROWDED.iter().any(|index| step.contains(index)) || step.contains("Seq Scan") {
+                problems.push(format!("{step}\nin: {text}"));
+            }
+        }
+    }
+    drop(connection);
+    assert!(looked_at > 20, "{looked_at}");
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+    pools.close().await;
+    store.close().await;
 }
 
 /// Statements that count everything, and say so.
