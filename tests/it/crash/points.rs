@@ -13,6 +13,8 @@ use synchub::failpoint::{Point, VARIABLE};
 const ACTS_AT_END: usize = 60;
 /// How long a hub has for the others: it joins those that send, connects and renews meanwhile.
 const WORK: Duration = Duration::from_secs(4);
+/// How many acts it has at least, however slow the machine is.
+const ACTS_MIN: usize = 150;
 /// How `abort` ends a process: at once, no destructor, nothing flushed.
 const SIGABRT: i32 = 6;
 
@@ -31,10 +33,12 @@ async fn work_until_death(hub: &mut Hub, story: &mut Story, platforms: &Platform
     let caller = caller(hub);
     // There is always something to look at.
     story.verify_all(&caller).await;
-    while began.elapsed() < WORK {
+    let mut acts = 0;
+    while began.elapsed() < WORK || acts < ACTS_MIN {
         if let Some(status) = hub.ended() {
             return assert_died_there(status, wish);
         }
+        acts += 1;
         // No answer is what a dying hub gives; the story repeats itself after the restart.
         let _ = story.go_on(&caller).await;
     }
